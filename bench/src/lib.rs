@@ -1,0 +1,7 @@
+//! Provider simulator, load generator and comparison runs.
+
+pub mod floor;
+pub mod load;
+pub mod report;
+pub mod simulate;
+pub mod versus;

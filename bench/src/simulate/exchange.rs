@@ -1,0 +1,245 @@
+//! One request, in order: what it is, whose it is, what it asks for, the answer, its record.
+
+use std::{cell::Cell, str::FromStr, sync::Arc, time::Duration};
+
+use coo_shards::http1::{
+    head::{Known, RequestHead},
+    server::{Request, Responder},
+};
+use http::Method;
+
+use super::{
+    control,
+    deliver::{self, End, Terms},
+    faults::Fault,
+    latency::Latency,
+    openai,
+    record::{Raw, Record, Trace},
+    settings::MAX_ANSWER_TOKENS,
+    shard::{Live, Shard},
+};
+
+/// What a request chose for itself with the header `x-sim`, such as
+/// `x-sim: fault=stall-mid, latency=5ms, first-token=0, tokens=100, chunk-tokens=4, tokens-per-s=50`.
+#[derive(Debug, Default)]
+pub(crate) struct Knobs {
+    pub(crate) fault: Option<Fault>,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) first_token: Option<Latency>,
+    pub(crate) tokens: Option<usize>,
+    pub(crate) chunk_tokens: Option<usize>,
+    pub(crate) tokens_per_s: Option<f64>,
+}
+
+impl Knobs {
+    fn read(&mut self, value: &[u8]) {
+        fn parsed<T: FromStr>(text: &str) -> Option<T> {
+            text.parse().ok()
+        }
+        let text = String::from_utf8_lossy(value);
+        // Latencies may hold commas, so a part without `=` belongs to the one before.
+        let mut parts: Vec<String> = Vec::new();
+        for part in text.split(',') {
+            match parts.last_mut() {
+                Some(last) if !part.contains('=') => {
+                    last.push(',');
+                    last.push_str(part);
+                }
+                _ => parts.push(part.to_owned()),
+            }
+        }
+        for part in &parts {
+            let (name, value) = part.split_once('=').unwrap_or(("", ""));
+            let value = value.trim();
+            match name.trim() {
+                "fault" => self.fault = Fault::named(value),
+                "latency" => self.latency = parsed(value),
+                "first-token" => self.first_token = parsed(value),
+                "tokens" => self.tokens = parsed(value).filter(|&n| n <= MAX_ANSWER_TOKENS),
+                "chunk-tokens" => self.chunk_tokens = parsed(value),
+                "tokens-per-s" => self.tokens_per_s = parsed(value).filter(|n: &f64| n.is_finite()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A request being answered.
+pub(crate) struct Call<'a> {
+    pub(crate) shard: &'a Shard,
+    pub(crate) live: Arc<Live>,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) body: &'a [u8],
+    /// The bearer key.
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) knobs: Knobs,
+    trace: &'a Trace<'a>,
+}
+
+impl Call<'_> {
+    /// Adds to the record what the body said.
+    pub(crate) fn named(&self, model: &str, stream: bool) {
+        self.trace.update(|record| {
+            model.clone_into(&mut record.model);
+            record.stream = stream;
+        });
+    }
+
+    /// The fault this request gets: by its header, its model, or the settings.
+    pub(crate) fn chosen_fault(&self, model: Option<&str>) -> Option<Fault> {
+        self.knobs.fault.or_else(|| model.and_then(Fault::of_model)).or(self.live.settings.fault)
+    }
+}
+
+/// Where an exchange stands, for the connection to read when it was cut short.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Whether the request was one to the provider, not to `/__sim/`.
+    pub(crate) counted: Cell<bool>,
+    /// Whether the answer was sent as intended.
+    pub(crate) complete: Cell<bool>,
+}
+
+/// Answers `request`, which came on the connection numbered `connection`.
+pub(crate) async fn answer(
+    shard: &Shard,
+    connection: u64,
+    request: Request,
+    responder: &mut Responder,
+    trace: &Trace<'_>,
+    progress: &Progress,
+) -> End {
+    let target = std::str::from_utf8(request.target()).unwrap_or("");
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (key, knobs) = fields(&request.head, request.head_bytes());
+    let call = Call {
+        shard,
+        live: shard.live(),
+        method: &request.head.method,
+        path,
+        query,
+        body: request.body(),
+        key,
+        knobs,
+        trace,
+    };
+    let mut terms = Terms {
+        version: request.head.version,
+        keep_alive: request.head.keep_alive && !shard.stop.is_raised(),
+        head_only: request.head.method == Method::HEAD,
+    };
+    if let Some(order) = path.strip_prefix("/__sim/") {
+        let reply = control::answer(&call, order);
+        return deliver::control(responder, reply, terms).await;
+    }
+    progress.counted.set(true);
+    shard.count(|counters| &counters.requests, 1);
+    record(&call, connection, &request);
+    let reply = openai::answer(&call);
+    let status = reply.status.as_u16();
+    let (prompt, completion) = (reply.prompt_tokens, reply.completion_tokens);
+    trace.update(|record| {
+        record.status = status;
+        record.prompt_tokens = prompt;
+    });
+    if status >= 400 {
+        shard.count(|counters| &counters.errors, 1);
+        if status == 429 {
+            shard.count(|counters| &counters.rate_limited, 1);
+        }
+    } else {
+        shard.count(|counters| &counters.prompt_tokens, prompt);
+        shard.count(|counters| &counters.completion_tokens, completion);
+    }
+    wait(reply.wait).await;
+    terms.keep_alive &= !shard.stop.is_raised();
+    let (end, complete) = deliver::reply(shard, responder, reply, terms, trace).await;
+    progress.complete.set(complete);
+    end
+}
+
+/// Waits; returns at once for zero.
+pub(crate) async fn wait(duration: Duration) {
+    if !duration.is_zero() {
+        monoio::time::sleep(duration).await;
+    }
+}
+
+fn fields<'a>(head: &RequestHead, bytes: &'a [u8]) -> (Option<&'a [u8]>, Knobs) {
+    let (mut key, mut knobs) = (None, Knobs::default());
+    for field in &head.fields {
+        match field.known {
+            Known::Authorization => key = bearer(field.value(bytes)),
+            Known::Other if field.name(bytes).eq_ignore_ascii_case(b"x-sim") => {
+                knobs.read(field.value(bytes));
+            }
+            _ => {}
+        }
+    }
+    (key, knobs)
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !key.is_empty()).then_some(key)
+}
+
+fn record(call: &Call<'_>, connection: u64, request: &Request) {
+    let Some(recorder) = call.shard.recorder() else { return };
+    let shared = &call.shard.shared;
+    let time_us = shared.now_us();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    call.trace.begin(|| Record {
+        time_us,
+        unix_s: shared.unix_s(time_us),
+        key: text(call.key.unwrap_or_default()),
+        endpoint: call.path.to_owned(),
+        connection,
+        ..Record::default()
+    });
+    if recorder.wants_raw() {
+        let head = request.head_bytes();
+        recorder.add_raw(Raw {
+            time_us,
+            method: call.method.to_string(),
+            target: text(request.target()),
+            headers: request
+                .head
+                .fields
+                .iter()
+                .map(|field| (text(field.name(head)), text(field.value(head))))
+                .collect(),
+            body: text(call.body),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knobs_are_read_even_with_commas_in_latencies() {
+        let mut knobs = Knobs::default();
+        knobs.read(b"fault=stall-mid, latency=lognormal:5ms,0.5, tokens=7,chunk-tokens=2, tokens-per-s=50");
+        assert_eq!(knobs.fault, Some(Fault::StallMid));
+        assert!(matches!(knobs.latency, Some(Latency::LogNormal { .. })));
+        assert_eq!((knobs.tokens, knobs.tokens_per_s), (Some(7), Some(50.0)));
+    }
+
+    #[test]
+    fn only_bearer_keys_are_keys() {
+        for (value, key) in [
+            ("Bearer sk-1", Some("sk-1")),
+            ("bearer  sk-1 ", Some("sk-1")),
+            ("Basic abc", None),
+            ("Bearer ", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(value.as_bytes()), key.map(str::as_bytes), "{value}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Providers: the types we know, as data, and one configured provider.
+
+use std::time::Duration;
+
+use super::base_url::BaseUrl;
+use super::money::MicroUsdPerMillion;
+use super::secret::Secret;
+
+/// A kind of provider: it decides the wire format and where the provider is when nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names say it
+pub enum ProviderType {
+    OpenAi,
+    Gemini,
+    Claude,
+    Grok,
+    Fireworks,
+    Together,
+    Replicate,
+    HuggingFace,
+    Mistral,
+    Cohere,
+    Voyage,
+    OpenRouter,
+    Custom,
+}
+
+/// What we know about a provider type.
+struct Facts {
+    kind: ProviderType,
+    name: &'static str,
+    /// The API root the provider documents; `None` where only the user can know it.
+    root: Option<&'static str>,
+    /// The path of a `base_url` that has none.
+    path: &'static str,
+    /// Whether the provider speaks the OpenAI format at that root, which is what is built.
+    openai_compatible: bool,
+}
+
+const fn facts(
+    kind: ProviderType,
+    name: &'static str,
+    root: Option<&'static str>,
+    path: &'static str,
+    openai_compatible: bool,
+) -> Facts {
+    Facts { kind, name, root, path, openai_compatible }
+}
+
+/// One row per type. `root` ends in `path` (a test holds the two together).
+#[rustfmt::skip]
+const TYPES: [Facts; 13] = {
+    use ProviderType::*;
+    [
+        facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1",           true),
+        facts(Gemini,      "gemini",      Some("https://generativelanguage.googleapis.com/v1beta"),   "/v1beta",       false),
+        facts(Claude,      "claude",      Some("https://api.anthropic.com/v1"),                       "/v1",           false),
+        facts(Grok,        "grok",        Some("https://api.x.ai/v1"),                                "/v1",           true),
+        facts(Fireworks,   "fireworks",   Some("https://api.fireworks.ai/inference/v1"),              "/inference/v1", true),
+        facts(Together,    "together",    Some("https://api.together.xyz/v1"),                        "/v1",           true),
+        facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1",           false),
+        facts(HuggingFace, "huggingface", Some("https://router.huggingface.co/v1"),                   "/v1",           true),
+        facts(Mistral,     "mistral",     Some("https://api.mistral.ai/v1"),                          "/v1",           true),
+        facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           false),
+        facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1",           false),
+        facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1",       true),
+        facts(Custom,      "custom",      None,                                                       "/v1",           true),
+    ]
+};
+
+/// Names people try, and the type that serves them. Only used to suggest.
+pub(super) const OTHER_NAMES: [(&str, &str); 12] = [
+    ("anthropic", "claude"),
+    ("google", "gemini"),
+    ("googleai", "gemini"),
+    ("xai", "grok"),
+    ("x.ai", "grok"),
+    ("hf", "huggingface"),
+    ("togetherai", "together"),
+    ("ollama", "custom"),
+    ("vllm", "custom"),
+    ("groq", "custom"),
+    ("deepseek", "custom"),
+    ("azure", "custom"),
+];
+
+impl ProviderType {
+    fn facts(self) -> &'static Facts {
+        // Every variant has a row (a test says so); the last one stands in for a missing one.
+        let [.., custom] = &TYPES;
+        TYPES.iter().find(|row| row.kind == self).unwrap_or(custom)
+    }
+
+    /// The name used in `llm_providers[].type`.
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The API root used without a `base_url`; `custom` has none.
+    pub fn default_base_url(self) -> Option<&'static str> {
+        self.facts().root
+    }
+
+    /// The path given to a `base_url` that has none.
+    pub fn default_path(self) -> &'static str {
+        self.facts().path
+    }
+
+    /// Whether requests are forwarded in the OpenAI format as they are. The others are not built
+    /// yet and their requests are answered with 501.
+    pub fn openai_compatible(self) -> bool {
+        self.facts().openai_compatible
+    }
+
+    /// Every name with its type, in the order of the documentation.
+    pub(super) fn choices() -> [(&'static str, Self); 13] {
+        TYPES.each_ref().map(|row| (row.name, row.kind))
+    }
+}
+
+/// One entry of `llm_providers`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// Unique; the part before the colon in `provider:model`.
+    pub id: String,
+    /// A name for people; metrics and logs use `id`.
+    pub name: Option<String>,
+    /// Decides the wire format.
+    pub kind: ProviderType,
+    /// A disabled provider is checked but never chosen, and its keys are not read.
+    pub enabled: bool,
+    /// At least one if enabled; requests take turns.
+    pub api_keys: Vec<Secret>,
+    /// The API root.
+    pub base_url: BaseUrl,
+    /// The model for a request that names only the provider.
+    pub model: Option<String>,
+    /// Names served, for bare-model routing and `GET /v1/models`; begins with `model`.
+    pub models: Vec<String>,
+    /// Extra headers for every request; names are lower case.
+    pub headers: Vec<(String, Secret)>,
+    /// Sent as `OpenAI-Organization`.
+    pub organization: Option<String>,
+    /// Without it, requests cost nothing in the accounts.
+    pub pricing: Option<Pricing>,
+    /// Limits of each key.
+    pub limits: KeyLimits,
+}
+
+/// Prices in USD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pricing {
+    /// For tokens sent.
+    pub input: MicroUsdPerMillion,
+    /// For tokens received.
+    pub output: MicroUsdPerMillion,
+}
+
+/// Limits of one provider key; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// Requests per minute.
+    pub req_per_min: Option<u64>,
+    /// Tokens per minute, in and out together.
+    pub tokens_per_min: Option<u64>,
+    /// Tokens of one answer.
+    pub max_tokens: Option<u64>,
+    /// Tokens per `session_window`.
+    pub session_limit: Option<u64>,
+    /// The window of `session_limit`.
+    pub session_window: Duration,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_its_row_and_root_and_path_agree() {
+        for row in &TYPES {
+            assert_eq!(row.kind.name(), row.name);
+            match row.root {
+                Some(root) => {
+                    let url = BaseUrl::parse(root, "").unwrap();
+                    assert_eq!(url.path, row.path, "{}", row.name);
+                    assert_eq!(url.to_string(), root);
+                }
+                None => assert_eq!(row.kind, ProviderType::Custom),
+            }
+        }
+    }
+
+    #[test]
+    fn suggestions_name_types_that_exist() {
+        let names = ProviderType::choices().map(|(name, _)| name);
+        for (other, name) in OTHER_NAMES {
+            assert!(names.contains(&name) && !names.contains(&other));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Section `llm_providers`.
+
+use super::{header_secret, headers, id};
+use crate::config::base_url::BaseUrl;
+use crate::config::duration::Bare;
+use crate::config::field::{Field, Section};
+use crate::config::limits::*;
+use crate::config::money::MicroUsdPerMillion;
+use crate::config::provider::{KeyLimits, OTHER_NAMES, Pricing, Provider, ProviderType};
+use crate::config::secret::Secret;
+use crate::config::suggest;
+use crate::config::validate::Names;
+
+/// Headers a provider entry must not set: the gateway writes them for every request.
+const REFUSED_HEADERS: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "openai-organization",
+];
+
+pub(super) fn read<'a>(root: &Section<'a>, names: &mut Names<'a>) -> Vec<Provider> {
+    let Some(field) = root.get("llm_providers") else {
+        let help = "llm_providers: [{id: openai, type: openai, api_keys: [\"${OPENAI_API_KEY}\"]}]";
+        root.missing("llm_providers", Some(help.to_owned()));
+        return Vec::new();
+    };
+    let items = field.items();
+    if field.is_empty_list() {
+        field.error("at least one provider is required", None);
+    }
+    let sections = items.iter().filter_map(|item| item.section());
+    sections.filter_map(|section| provider(&section, names)).collect()
+}
+
+/// Reads one entry; `None` when a part without a default is missing or wrong.
+fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider> {
+    let enabled = section.truth("enabled", true);
+    let id = provider_id(section, enabled, names);
+    let kind = kind(section, id.as_deref());
+    let base_url = kind.and_then(|kind| base_url(section, kind));
+    let model = section.get("model").and_then(|field| model_name(&field));
+    let models = models(section, model.as_deref());
+    let organization = section.get("organization").and_then(|field| {
+        field.parse("a text", |text| {
+            let visible = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+            let wrong = "an organization is visible ASCII without spaces";
+            visible.then(|| text.to_owned()).ok_or(wrong)
+        })
+    });
+    let api_keys = if enabled { api_keys(section) } else { Vec::new() };
+    let headers = headers(&section.section("headers"), &REFUSED_HEADERS, MAX_EXTRA_HEADERS);
+    let pricing = pricing(&section.section("pricing"));
+    let limits = limits(&section.section("limits"));
+    Some(Provider {
+        id: id?,
+        name: section.text("name"),
+        kind: kind?,
+        enabled,
+        api_keys,
+        base_url: base_url?,
+        model,
+        models,
+        headers,
+        organization,
+        pricing,
+        limits,
+    })
+}
+
+fn provider_id<'a>(section: &Section<'a>, enabled: bool, names: &mut Names<'a>) -> Option<String> {
+    let Some(field) = section.get("id") else {
+        let help = "a name of your choice, used as in `openai:gpt-4o`";
+        section.missing("id", Some(help.to_owned()));
+        return None;
+    };
+    let id = id(&field)?;
+    names.provider(field, id.clone(), enabled);
+    Some(id)
+}
+
+fn kind(section: &Section<'_>, id: Option<&str>) -> Option<ProviderType> {
+    let choices = ProviderType::choices();
+    let Some(field) = section.get("type") else {
+        let known = choices.iter().find(|(name, _)| Some(*name) == id);
+        let help = known.map_or(
+            "for any server that speaks the OpenAI format: `type: custom`".to_owned(),
+            |(name, _)| format!("add `type: {name}`"),
+        );
+        section.missing("type", Some(help));
+        return None;
+    };
+    let text = field.text()?;
+    if let Some((_, kind)) = choices.iter().find(|(name, _)| *name == text) {
+        return Some(*kind);
+    }
+    let names = choices.map(|(name, _)| name);
+    let lower = text.to_ascii_lowercase();
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == lower);
+    let near = other.map(|(_, name)| *name).or_else(|| suggest::closest(&text, names));
+    let help = near.map(|name| format!("did you mean `{name}`?"));
+    let message = format!("{} is not one of: {}", field.quoted(), names.join(", "));
+    field.error(message, help);
+    None
+}
+
+fn base_url(section: &Section<'_>, kind: ProviderType) -> Option<BaseUrl> {
+    let read = |text: &str| BaseUrl::parse(text, kind.default_path());
+    match (section.get("base_url"), kind.default_base_url()) {
+        (Some(field), _) => field.parse("a URL", read),
+        (None, Some(root)) => read(root).ok(),
+        (None, None) => {
+            let help = "such as base_url: http://127.0.0.1:8000/v1";
+            section.missing("base_url", Some(help.to_owned()));
+            None
+        }
+    }
+}
+
+fn api_keys(section: &Section<'_>) -> Vec<Secret> {
+    let Some(field) = section.get("api_keys") else {
+        let help = "for a server that asks for no key, any word will do: api_keys: [none]";
+        section.missing("api_keys", Some(help.to_owned()));
+        return Vec::new();
+    };
+    let found = field.secrets();
+    if field.is_empty_list() {
+        field.error("at least one key is required", None);
+    } else if found.len() > MAX_KEYS_PER_PROVIDER as usize {
+        field.error(format!("at most {MAX_KEYS_PER_PROVIDER} keys"), None);
+        return Vec::new();
+    }
+    let mut places: std::collections::HashMap<String, String> = Default::default();
+    let mut keys = Vec::new();
+    for (item, secret) in found {
+        let path = item.path().to_owned();
+        if let Some(first) = places.get(secret.expose()) {
+            item.warn(format!("the same key as {first}"), None);
+        } else {
+            places.insert(secret.expose().to_owned(), path);
+        }
+        keys.extend(header_secret(Some((item, secret))));
+    }
+    keys
+}
+
+fn model_name(field: &Field<'_>) -> Option<String> {
+    field.parse("a model name", |text| {
+        let clean = !text.is_empty() && !text.chars().any(|c| c.is_control() || c == ' ');
+        clean.then(|| text.to_owned()).ok_or("a model name has no spaces")
+    })
+}
+
+/// `models`, with `model` first.
+fn models(section: &Section<'_>, model: Option<&str>) -> Vec<String> {
+    let mut out: Vec<String> = model.map(str::to_owned).into_iter().collect();
+    let listed = section.get("models").map(|field| field.texts());
+    for (item, name) in listed.unwrap_or_default() {
+        if name.is_empty() || name.chars().any(|c| c.is_control() || c == ' ') {
+            item.error("a model name has no spaces", None);
+        } else if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
+fn pricing(section: &Section<'_>) -> Option<Pricing> {
+    if section.is_empty() {
+        return None;
+    }
+    let price = |key: &str| {
+        let micro = section.get(key).and_then(|field| field.micro_units(MAX_PRICE_USD));
+        MicroUsdPerMillion(micro.unwrap_or(0))
+    };
+    section.choice("currency", &[("USD", ()), ("usd", ())]);
+    Some(Pricing { input: price("input_token_cost"), output: price("output_token_cost") })
+}
+
+fn limits(section: &Section<'_>) -> KeyLimits {
+    // 0 is "no limit", as in the original.
+    let limit = |key: &str| section.get(key)?.integer(0..=MAX_RATE).filter(|n| *n > 0);
+    let second = std::time::Duration::from_secs(1);
+    let window = section.get("session_type");
+    KeyLimits {
+        req_per_min: limit("req_per_min"),
+        tokens_per_min: limit("tokens_per_min"),
+        max_tokens: limit("max_tokens"),
+        session_limit: limit("session_limit"),
+        session_window: window
+            .and_then(|field| field.duration(Bare::Seconds, second..=MAX_SESSION_WINDOW))
+            .unwrap_or(DEFAULT_SESSION_WINDOW),
+    }
+}

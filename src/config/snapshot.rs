@@ -1,0 +1,353 @@
+//! The configuration compiled for the request path: interned ids, prepared header bytes, lookups by hash.
+//!
+//! One snapshot is immutable and shared by all shards. Nothing in it is computed per request that could be
+//! computed once, and no secret in it can be printed.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+};
+
+use super::{Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme};
+
+/// A provider, by its place in [`Snapshot::providers`].
+pub type ProviderId = usize;
+/// A client key, by its place in [`Snapshot::clients`].
+pub type ClientId = usize;
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Enabled providers, in the order of the configuration.
+    pub providers: Vec<Upstream>,
+    /// Clients, in the order of the configuration.
+    pub clients: Vec<Client>,
+    keys: ClientKeys,
+    provider_ids: HashMap<String, ProviderId>,
+    aliases: HashMap<String, (ProviderId, String)>,
+    bare: HashMap<String, ProviderId>,
+    /// Model ids as `GET /v1/models` lists them, with the provider that serves them.
+    pub listed: Vec<(String, ProviderId)>,
+}
+
+/// One provider.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub kind: ProviderType,
+    /// Where it is.
+    pub base_url: BaseUrl,
+    /// Its keys.
+    pub keys: Vec<Key>,
+    /// The model of a request that names only the provider.
+    pub default_model: Option<String>,
+    /// Names of the header fields the configuration adds, which a client's own must not repeat.
+    pub extra_headers: Vec<String>,
+    /// Whether streams must be asked for their usage (`stream_options.include_usage`).
+    pub ask_usage: bool,
+    /// Price of tokens sent, zero where none is configured.
+    pub input_price: MicroUsdPerMillion,
+    /// Price of tokens received.
+    pub output_price: MicroUsdPerMillion,
+}
+
+/// One provider key, with the heads of its requests prepared.
+pub struct Key {
+    /// The key as metrics and logs may show it.
+    pub masked: String,
+    chat: Vec<u8>,
+    embeddings: Vec<u8>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.masked)
+    }
+}
+
+impl Key {
+    /// Request line and the header fields that every `chat/completions` request with this key begins with.
+    #[must_use]
+    pub fn chat_head(&self) -> &[u8] {
+        &self.chat
+    }
+
+    /// The same for `embeddings`.
+    #[must_use]
+    pub fn embeddings_head(&self) -> &[u8] {
+        &self.embeddings
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Client {
+    /// Its id.
+    pub id: String,
+    allowed: Option<Vec<bool>>,
+}
+
+impl Client {
+    /// Whether it may use `provider`.
+    #[must_use]
+    pub fn may_use(&self, provider: ProviderId) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.get(provider).copied().unwrap_or(false))
+    }
+}
+
+/// Client keys by keyed hash. The final comparison takes the same time wherever keys differ, and the hash is
+/// keyed per process, so timing tells nothing about a key.
+struct ClientKeys {
+    hasher: RandomState,
+    by_hash: HashMap<u64, Vec<(Vec<u8>, ClientId)>, Identity>,
+}
+
+impl fmt::Debug for ClientKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientKeys({})", self.by_hash.len())
+    }
+}
+
+/// The map's keys are hashes already.
+#[derive(Clone, Default)]
+struct Identity(u64);
+
+impl BuildHasher for Identity {
+    type Hasher = Identity;
+    fn build_hasher(&self) -> Identity {
+        Identity(0)
+    }
+}
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// Model name prefixes of the providers' own models, for bare names that no provider lists.
+const FAMILIES: [(&str, ProviderType); 18] = [
+    ("gpt-", ProviderType::OpenAi),
+    ("chatgpt-", ProviderType::OpenAi),
+    ("o1", ProviderType::OpenAi),
+    ("o3", ProviderType::OpenAi),
+    ("o4", ProviderType::OpenAi),
+    ("text-embedding-", ProviderType::OpenAi),
+    ("claude-", ProviderType::Claude),
+    ("gemini-", ProviderType::Gemini),
+    ("grok-", ProviderType::Grok),
+    ("accounts/fireworks/", ProviderType::Fireworks),
+    ("mistral-", ProviderType::Mistral),
+    ("ministral-", ProviderType::Mistral),
+    ("codestral-", ProviderType::Mistral),
+    ("pixtral-", ProviderType::Mistral),
+    ("command-", ProviderType::Cohere),
+    ("embed-", ProviderType::Cohere),
+    ("voyage-", ProviderType::Voyage),
+    ("rerank-", ProviderType::Cohere),
+];
+
+impl Snapshot {
+    /// Compiles a checked configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let enabled: Vec<&Provider> = config.providers.iter().filter(|provider| provider.enabled).collect();
+        let provider_ids: HashMap<String, ProviderId> =
+            enabled.iter().enumerate().map(|(index, provider)| (provider.id.clone(), index)).collect();
+        let mut bare = HashMap::new();
+        let mut listed = Vec::new();
+        let mut aliases = HashMap::new();
+        for (alias, provider, model) in &config.aliases {
+            if let Some(&index) = provider_ids.get(provider) {
+                listed.push((alias.clone(), index));
+                aliases.insert(alias.clone(), (index, model.clone()));
+            }
+        }
+        for (index, provider) in enabled.iter().enumerate() {
+            for model in &provider.models {
+                bare.entry(model.clone()).or_insert(index);
+                listed.push((format!("{}:{model}", provider.id), index));
+            }
+        }
+        let mut keys = ClientKeys { hasher: RandomState::new(), by_hash: HashMap::default() };
+        let clients = config
+            .clients
+            .iter()
+            .enumerate()
+            .map(|(index, client)| {
+                let key = client.key.expose().as_bytes().to_vec();
+                let hash = keys.hasher.hash_one(&key[..]);
+                keys.by_hash.entry(hash).or_default().push((key, index));
+                let allowed = match &client.allowed {
+                    Allowed::All => None,
+                    Allowed::Only(ids) => {
+                        Some(enabled.iter().map(|provider| ids.contains(&provider.id)).collect())
+                    }
+                };
+                Client { id: client.id.clone(), allowed }
+            })
+            .collect();
+        let providers = enabled.into_iter().map(upstream).collect();
+        Self { providers, clients, keys, provider_ids, aliases, bare, listed }
+    }
+
+    /// The client that `key` belongs to.
+    #[must_use]
+    pub fn client(&self, key: &[u8]) -> Option<ClientId> {
+        let candidates = self.keys.by_hash.get(&self.keys.hasher.hash_one(key))?;
+        candidates.iter().find(|(known, _)| same(known, key)).map(|&(_, client)| client)
+    }
+
+    /// The provider and the provider's own model name that `name` means: an alias, `provider:model`, the id of
+    /// a provider (its default model), or a bare model name.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, name: &'a str) -> Option<(ProviderId, &'a str)> {
+        if let Some((provider, model)) = self.aliases.get(name) {
+            return Some((*provider, model));
+        }
+        let (prefix, model) = name.split_once(':').unwrap_or((name, ""));
+        if let Some(&provider) = self.provider_ids.get(prefix) {
+            if !model.is_empty() {
+                return Some((provider, model));
+            }
+            return Some((provider, self.providers.get(provider)?.default_model.as_deref()?));
+        }
+        if let Some(&provider) = self.bare.get(name) {
+            return Some((provider, name));
+        }
+        let family = FAMILIES.iter().find(|(prefix, _)| name.starts_with(prefix));
+        if let Some((_, kind)) = family
+            && let Some(provider) = self.providers.iter().position(|provider| provider.kind == *kind)
+        {
+            return Some((provider, name));
+        }
+        (self.providers.len() == 1).then_some((0, name))
+    }
+}
+
+fn upstream(provider: &Provider) -> Upstream {
+    let keys = provider
+        .api_keys
+        .iter()
+        .map(|key| {
+            let head = |path: &str| {
+                let mut head = format!(
+                    "POST {}{} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n",
+                    provider.base_url.path,
+                    path,
+                    provider.base_url.authority(),
+                    key.expose()
+                );
+                if let Some(organization) = &provider.organization {
+                    head.push_str(&format!("openai-organization: {organization}\r\n"));
+                }
+                for (name, value) in &provider.headers {
+                    head.push_str(&format!("{name}: {}\r\n", value.expose()));
+                }
+                head.into_bytes()
+            };
+            Key {
+                masked: key.masked(),
+                chat: head("/chat/completions"),
+                embeddings: head("/embeddings"),
+            }
+        })
+        .collect();
+    let pricing = provider.pricing.unwrap_or_default();
+    Upstream {
+        id: provider.id.clone(),
+        kind: provider.kind,
+        base_url: provider.base_url.clone(),
+        keys,
+        extra_headers: provider.headers.iter().map(|(name, _)| name.clone()).collect(),
+        default_model: provider.model.clone(),
+        // Mistral always ends a stream with its usage and refuses parameters it does not know.
+        ask_usage: provider.kind != ProviderType::Mistral,
+        input_price: pricing.input,
+        output_price: pricing.output,
+    }
+}
+
+impl Upstream {
+    /// Whether it is reached over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.base_url.scheme == Scheme::Https
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ProcessEnv, load_str};
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let text = "
+llm_providers:
+  - {id: openai, type: openai, api_keys: [sk-aaaaaaaaaaaaaaaaaaaa, sk-bbbbbbbbbbbbbbbbbbbb], model: gpt-4o, models: [gpt-4o-mini]}
+  - {id: mist, type: mistral, api_keys: [sk-m]}
+  - {id: local, type: custom, base_url: 'http://127.0.0.1:1/v1', api_keys: [x], models: ['llama3:8b']}
+api_keys:
+  - {id: all, key: client-key-all, allowed_providers: ['*']}
+  - {id: one, key: client-key-one, allowed_providers: [mist]}
+model_aliases: {fast: 'openai:gpt-4o-mini', 'a:b': 'local:x:y'}
+";
+        let loaded = load_str("test.yaml", text, &ProcessEnv).unwrap_or_else(|failed| panic!("{failed}"));
+        Snapshot::new(&loaded.config)
+    }
+
+    #[test]
+    fn names_resolve_as_documented() {
+        let snapshot = snapshot();
+        for (name, want) in [
+            ("openai:gpt-4o", Some((0, "gpt-4o"))),
+            ("openai:ft:gpt-4o:org", Some((0, "ft:gpt-4o:org"))),
+            ("openai", Some((0, "gpt-4o"))),
+            ("openai:", Some((0, "gpt-4o"))),
+            ("mist", None),
+            ("fast", Some((0, "gpt-4o-mini"))),
+            ("a:b", Some((2, "x:y"))),
+            ("gpt-4o-mini", Some((0, "gpt-4o-mini"))),
+            ("gpt-5-unlisted", Some((0, "gpt-5-unlisted"))),
+            ("mistral-large-latest", Some((1, "mistral-large-latest"))),
+            ("llama3:8b", Some((2, "llama3:8b"))),
+            ("nobody-serves-this", None),
+            ("claude-sonnet-4", None),
+        ] {
+            assert_eq!(snapshot.resolve(name), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn clients_are_found_by_their_whole_key_only() {
+        let snapshot = snapshot();
+        assert_eq!(snapshot.client(b"client-key-all"), Some(0));
+        for wrong in [&b""[..], b"client-key-al", b"client-key-all ", b"CLIENT-KEY-ALL"] {
+            assert_eq!(snapshot.client(wrong), None);
+        }
+        let one = &snapshot.clients[snapshot.client(b"client-key-one").unwrap()];
+        assert!(one.may_use(1) && !one.may_use(0) && !one.may_use(99));
+    }
+
+    #[test]
+    fn prepared_heads_carry_the_key_and_debug_does_not() {
+        let snapshot = snapshot();
+        let key = &snapshot.providers[0].keys[1];
+        let head = String::from_utf8(key.embeddings_head().to_vec()).unwrap();
+        assert!(head.starts_with("POST /v1/embeddings HTTP/1.1\r\nhost: api.openai.com\r\n"), "{head}");
+        assert!(head.contains("authorization: Bearer sk-bbbbbbbbbbbbbbbbbbbb\r\n"));
+        assert!(!format!("{snapshot:?}").contains("bbbbbbbb"));
+        assert!(!format!("{snapshot:?}").contains("client-key"));
+    }
+}

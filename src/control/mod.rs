@@ -1,0 +1,142 @@
+//! The control plane: one tokio runtime on one thread, for everything that is not a request.
+//!
+//! It resolves providers' names, renders metrics, and turns signals into the order to drain.
+
+mod dns;
+pub mod metrics;
+mod process;
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use coo_shards::{inbox::Outbox, listen::Spread};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+use crate::{
+    config::snapshot::Snapshot,
+    gateway::{
+        access_log::Queue,
+        shard::{Message, Sample},
+    },
+};
+
+/// Requests for metrics and samples under way; a scrape takes one message per shard.
+const QUEUE: usize = 4096;
+/// How long the shards may take to send their samples.
+const SAMPLES_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A message to the control plane.
+pub enum Order {
+    /// Render the metrics for this shard and ticket.
+    Metrics(usize, u64),
+}
+
+/// What the control plane works with.
+pub struct Plane {
+    /// The compiled configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// The shards' mailboxes.
+    pub shards: Vec<Outbox<Message>>,
+    /// Open client connections by shard.
+    pub spread: Spread,
+    /// The access log's queue, for its count of dropped lines.
+    pub log: Option<Arc<Queue>>,
+}
+
+/// The sending end of the control plane's queue.
+pub type Sender = mpsc::Sender<Order>;
+
+/// A queue for orders.
+#[must_use]
+pub fn queue() -> (Sender, mpsc::Receiver<Order>) {
+    mpsc::channel(QUEUE)
+}
+
+/// Runs the control plane on this thread until SIGTERM or SIGINT, then orders the shards to drain. A second
+/// signal ends the process at once.
+///
+/// # Errors
+/// The error of building the runtime or of installing the signal handlers.
+pub fn run(plane: Plane, orders: mpsc::Receiver<Order>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let plane = Arc::new(plane);
+    let result = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(dns::keep_resolved(Arc::clone(&plane)));
+        tokio::spawn(serve_orders(Arc::clone(&plane), orders));
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        io::Result::Ok(())
+    });
+    drain(&plane);
+    // Requests that finish while draining may still want their metrics; and a second signal must be heard.
+    thread::Builder::new().name("control".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let second = async {
+                let mut terminate = signal(SignalKind::terminate()).ok()?;
+                let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+                Some(())
+            };
+            if second.await.is_some() {
+                std::process::exit(1);
+            }
+        });
+    })?;
+    result
+}
+
+/// Orders every shard to drain.
+fn drain(plane: &Plane) {
+    for shard in &plane.shards {
+        let mut order = Message::Drain;
+        // A full mailbox empties within a turn of its shard.
+        while let Err(back) = shard.send(order) {
+            order = back;
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+async fn serve_orders(plane: Arc<Plane>, mut orders: mpsc::Receiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Metrics(shard, ticket) => {
+                let plane = Arc::clone(&plane);
+                tokio::spawn(async move {
+                    let text = metrics::render(&plane, &samples(&plane).await);
+                    if let Some(to) = plane.shards.get(shard) {
+                        let _ = to.send(Message::Rendered(ticket, Some(text.into_bytes())));
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// A sample of every shard that answers in time.
+async fn samples(plane: &Plane) -> Vec<Sample> {
+    let (reply, mut replies) = mpsc::channel(plane.shards.len().max(1));
+    let mut asked = 0;
+    for shard in &plane.shards {
+        let reply = reply.clone();
+        let collect = Message::Collect(Box::new(move |sample| {
+            let _ = reply.try_send(sample);
+        }));
+        asked += usize::from(shard.send(collect).is_ok());
+    }
+    let mut samples = Vec::with_capacity(asked);
+    let gather = async {
+        while samples.len() < asked {
+            let Some(sample) = replies.recv().await else { break };
+            samples.push(sample);
+        }
+    };
+    let _ = tokio::time::timeout(SAMPLES_TIMEOUT, gather).await;
+    samples
+}

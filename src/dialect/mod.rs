@@ -1,0 +1,13 @@
+//! Wire formats as pure functions: bytes in, facts or bytes out.
+//!
+//! Nothing here does I/O, keeps a clock or knows a provider's address. The
+//! data path calls in this order: [`openai::request::scan`] on the client's
+//! body, [`openai::splice::Splice`] to make the body that goes upstream, and on
+//! the way back [`usage::UsageScanner`] (whole answers) or
+//! [`openai::stream::StreamFilter`] (streams). What goes wrong is answered by
+//! [`openai::error::GatewayError`].
+
+pub mod json;
+pub mod openai;
+pub mod sse;
+pub mod usage;

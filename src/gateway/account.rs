@@ -1,0 +1,161 @@
+//! The account of one request: opened when it is known, settled when it is dropped, whatever happened to it.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+
+use super::{request::Context, shard::Shard};
+use crate::{
+    config::snapshot::{ClientId, ProviderId},
+    dialect::{
+        openai::{error::GatewayError, stream::StreamFilter},
+        usage::{PicoUsd, Usage, cost},
+    },
+};
+
+/// The status logged for a client that left before its answer was complete (nginx's convention).
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// Longest model name kept for logs and metrics.
+const MAX_MODEL_BYTES: usize = 128;
+
+/// What is known of a request's course and cost.
+pub struct Account {
+    shard: Rc<Shard>,
+    /// When its head was complete.
+    pub received: Instant,
+    /// Who sent it.
+    pub client: Option<ClientId>,
+    /// The client's address, method and path, where a head was understood.
+    pub from: Option<(std::net::SocketAddr, http::Method, String)>,
+    /// Where it went.
+    pub provider: Option<ProviderId>,
+    /// With which of the provider's keys.
+    pub key: Option<usize>,
+    /// The provider's name of the model.
+    pub model: String,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// Attempts made at the provider.
+    pub attempts: u32,
+    /// Bytes of the request body.
+    pub request_bytes: u64,
+    /// Bytes sent to the client.
+    pub response_bytes: u64,
+    /// Until the head of the answer came.
+    pub first_byte: Option<Duration>,
+    /// Until the first event with content came.
+    pub first_token: Option<Duration>,
+    /// The status answered, 499 where the client left.
+    pub status: u16,
+    /// The code of an error of ours, or `client_closed`.
+    pub error: Option<&'static str>,
+    /// What the system said of a failure, for the operator: never sent to a client.
+    pub detail: Option<String>,
+    /// Tokens used, as the provider counted them.
+    pub usage: Option<Usage>,
+}
+
+impl Account {
+    /// Opens the account; until told otherwise the request counts as abandoned by its client.
+    #[must_use]
+    pub fn open(shard: &Rc<Shard>, context: Option<&Context>) -> Self {
+        Self {
+            shard: Rc::clone(shard),
+            received: context.map_or_else(Instant::now, |context| context.received),
+            client: context.and_then(|context| context.client),
+            from: context.map(|context| (context.peer, context.method.clone(), context.path.clone())),
+            provider: None,
+            key: None,
+            model: String::new(),
+            stream: false,
+            attempts: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            first_byte: None,
+            first_token: None,
+            status: CLIENT_CLOSED_REQUEST,
+            error: Some("client_closed"),
+            detail: None,
+            usage: None,
+        }
+    }
+
+    /// Notes where the request goes.
+    pub fn to(&mut self, provider: ProviderId, model: &str, stream: bool) {
+        self.provider = Some(provider);
+        let end = model.len().min(MAX_MODEL_BYTES);
+        let end = (0..=end).rev().find(|&at| model.is_char_boundary(at)).unwrap_or(0);
+        self.model.push_str(model.get(..end).unwrap_or_default());
+        self.stream = stream;
+    }
+
+    /// Notes that the provider has begun to answer.
+    pub fn first_byte(&mut self) {
+        self.first_byte = Some(self.received.elapsed());
+    }
+
+    /// Notes the first event with content.
+    pub fn first_token(&mut self) {
+        self.first_token = Some(self.received.elapsed());
+    }
+
+    /// Notes the status of the answer. It counts as abandoned until [`Account::sent`].
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        self.error = None;
+        if self.provider.is_some() {
+            self.error = Some("client_closed");
+        }
+    }
+
+    /// Notes that the answer went out, or that the client left before.
+    pub fn sent(&mut self, bytes: u64, complete: bool) {
+        self.response_bytes += bytes;
+        if !complete {
+            self.status = CLIENT_CLOSED_REQUEST;
+            self.error = Some("client_closed");
+        } else if self.error == Some("client_closed") {
+            self.error = None;
+        }
+    }
+
+    /// Notes an error of ours, answered with `status`.
+    pub fn failed(&mut self, error: &GatewayError, status: StatusCode) {
+        self.status = status.as_u16();
+        self.error = Some(error.kind().code.unwrap_or("error"));
+    }
+
+    /// Takes what a stream told of its usage.
+    pub fn stream_ended(&mut self, filter: &StreamFilter) {
+        self.usage = filter.usage();
+        if filter.error_seen() {
+            self.error = Some("upstream_stream_error");
+        }
+    }
+
+    /// What it cost.
+    #[must_use]
+    pub fn cost(&self) -> PicoUsd {
+        let upstream = self.provider.and_then(|provider| self.shard.snapshot.providers.get(provider));
+        match (&self.usage, upstream) {
+            (Some(usage), Some(up)) => cost(usage, up.input_price.0, up.output_price.0),
+            _ => PicoUsd::default(),
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if self.error == Some("client_closed") {
+            self.status = CLIENT_CLOSED_REQUEST;
+        }
+        let took = self.received.elapsed();
+        let shard = Rc::clone(&self.shard);
+        shard.metrics.borrow_mut().record(self, took);
+        shard.log.borrow_mut().write(self, took, &shard.snapshot);
+    }
+}

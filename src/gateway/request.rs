@@ -1,0 +1,212 @@
+//! What a request head asks for: the route, the client, and whether it is refused already.
+
+use std::time::Instant;
+
+use coo_shards::http1::{
+    head::{Known, RequestHead, Version},
+    server::Receiver,
+};
+use http::Method;
+
+use super::{auth, shard::Shard};
+use crate::{
+    config::snapshot::ClientId,
+    dialect::openai::{error::GatewayError, request::Endpoint},
+};
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To a provider.
+    Forward(Endpoint),
+    /// `GET models`
+    Models,
+    /// `GET models/{id}`
+    Model(String),
+    /// Prometheus metrics.
+    Metrics,
+    /// Liveness: the process answers.
+    Live,
+    /// Readiness: it also takes new work.
+    Ready,
+    /// Nowhere; the request is refused.
+    None,
+}
+
+impl Route {
+    /// Whether a client key is needed.
+    fn is_public(&self) -> bool {
+        matches!(self, Route::Metrics | Route::Live | Route::Ready | Route::None)
+    }
+}
+
+/// What is known of a request from its head.
+#[derive(Debug)]
+pub struct Context {
+    /// When the head was complete.
+    pub received: Instant,
+    /// Where it goes.
+    pub route: Route,
+    /// Who sent it, once authenticated.
+    pub client: Option<ClientId>,
+    /// Why it will not be answered, if so.
+    pub refusal: Option<GatewayError>,
+    /// The client's version.
+    pub version: Version,
+    /// A HEAD request: the answer has no body.
+    pub head_only: bool,
+    /// The client's address.
+    pub peer: std::net::SocketAddr,
+    /// The method and the path without its query, for the access log.
+    pub method: Method,
+    /// See `method`.
+    pub path: String,
+    keep_alive: bool,
+}
+
+impl Context {
+    /// Judges the head that `receiver` just returned.
+    #[must_use]
+    pub fn new(head: &RequestHead, receiver: &Receiver, shard: &Shard) -> Self {
+        let bytes = receiver.received();
+        let target = bytes.get(head.target.clone()).unwrap_or_default();
+        let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let path = String::from_utf8_lossy(path);
+        let mut context = Context {
+            received: Instant::now(),
+            route: Route::None,
+            client: None,
+            refusal: None,
+            version: head.version,
+            head_only: head.method == Method::HEAD,
+            peer: receiver.peer,
+            method: head.method.clone(),
+            path: String::new(),
+            keep_alive: head.keep_alive,
+        };
+        match route(&head.method, &path, &shard.metrics_path) {
+            Ok(route) => context.route = route,
+            Err(error) => context.refusal = Some(error),
+        }
+        // Unknown paths need a key too, so that a stranger learns nothing of what exists.
+        if !context.route.is_public() || (context.refusal.is_some() && is_api(&path)) {
+            match auth::client(head, bytes, &shard.snapshot) {
+                Ok(client) => context.client = Some(client),
+                Err(error) => context.refusal = Some(error),
+            }
+        }
+        if context.refusal.is_none() && matches!(context.route, Route::Forward(_)) {
+            context.refusal = unsupported_coding(head, bytes);
+        }
+        context.path = path.into_owned();
+        context
+    }
+
+    /// Whether the connection stays open after the answer.
+    #[must_use]
+    pub fn persists(&self, shard: &Shard) -> bool {
+        self.keep_alive && !shard.draining.is_raised()
+    }
+}
+
+/// A compressed body cannot be routed without decompressing it.
+fn unsupported_coding(head: &RequestHead, bytes: &[u8]) -> Option<GatewayError> {
+    let field = head.fields.iter().find(|field| field.known == Known::ContentEncoding)?;
+    let value = field.value(bytes);
+    (!value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+        .then_some(GatewayError::UnsupportedMediaType)
+}
+
+fn is_api(path: &str) -> bool {
+    path.starts_with("/v1/") || path.starts_with("/api/v1/")
+}
+
+/// The route of `method` and `path`; the API is at `/v1` and at the original's `/api/v1`.
+fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, GatewayError> {
+    let get = |route: Route| match *method {
+        Method::GET | Method::HEAD => Ok(route),
+        _ => Err(not_allowed(method, "GET, HEAD")),
+    };
+    let post = |endpoint| match *method {
+        Method::POST => Ok(Route::Forward(endpoint)),
+        _ => Err(not_allowed(method, "POST")),
+    };
+    let api = path.strip_prefix("/api").unwrap_or(path);
+    match api.strip_prefix("/v1/") {
+        Some("chat/completions") => return post(Endpoint::ChatCompletions),
+        Some("embeddings") => return post(Endpoint::Embeddings),
+        Some("models") => return get(Route::Models),
+        Some(rest) => {
+            if let Some(id) = rest.strip_prefix("models/")
+                && !id.is_empty()
+            {
+                return get(Route::Model(percent_decoded(id)));
+            }
+        }
+        None => {}
+    }
+    match path {
+        "/health" | "/livez" => get(Route::Live),
+        "/readyz" => get(Route::Ready),
+        "/metrics" | "/api/metrics" if !metrics_path.is_empty() => get(Route::Metrics),
+        path if path == metrics_path && !path.is_empty() => get(Route::Metrics),
+        _ => Err(GatewayError::UnknownPath { method: method.to_string(), path: path.to_owned() }),
+    }
+}
+
+fn not_allowed(method: &Method, allow: &'static str) -> GatewayError {
+    GatewayError::MethodNotAllowed { method: method.to_string(), allow }
+}
+
+/// Decodes `%XX`; anything else, a broken escape included, stands for itself.
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digit = |at: usize| tail.get(at).and_then(|&digit| char::from(digit).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_prefixes_reach_the_api_and_methods_are_checked() {
+        let of = |method: &str, path: &str| {
+            route(&Method::from_bytes(method.as_bytes()).unwrap(), path, "/metrics")
+                .map_err(|e| e.kind().status)
+        };
+        for prefix in ["/v1", "/api/v1"] {
+            let chat = format!("{prefix}/chat/completions");
+            assert_eq!(of("POST", &chat), Ok(Route::Forward(Endpoint::ChatCompletions)));
+            assert_eq!(of("GET", &chat), Err(405));
+            assert_eq!(of("HEAD", &format!("{prefix}/models")), Ok(Route::Models));
+            assert_eq!(of("GET", &format!("{prefix}/models/a%3Ab/c")), Ok(Route::Model("a:b/c".into())));
+            assert_eq!(of("GET", &format!("{prefix}/models/")), Err(404));
+        }
+        assert_eq!(of("GET", "/metrics"), Ok(Route::Metrics));
+        assert_eq!(of("GET", "/api/metrics"), Ok(Route::Metrics));
+        assert_eq!(of("GET", "/v2/models"), Err(404));
+        assert_eq!(of("POST", "/livez"), Err(405));
+        assert_eq!(of("GET", "*"), Err(404));
+    }
+
+    #[test]
+    fn broken_escapes_stand_for_themselves() {
+        for (text, want) in [("a%3Ab", "a:b"), ("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("%41%", "A%")] {
+            assert_eq!(percent_decoded(text), want);
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Passing a provider's answer on to the client.
+//!
+//! An event stream goes on as it comes: each piece that arrives is sent before more is waited for. Any other
+//! answer is held until it is whole (within a bound), since half a JSON document is of no use to a client and
+//! a provider that fails in the middle can then be reported with a proper status.
+
+use std::rc::Rc;
+
+use coo_shards::{
+    buf::{Buf, LARGE_BYTES},
+    http1::{
+        encode::{self, LAST_CHUNK},
+        head::{Field, Framing, Known, Version},
+        server::Responder,
+    },
+    join,
+};
+use http::StatusCode;
+
+use super::{account::Account, attempt::Answer, failure, request::Context, shard::Shard};
+use crate::dialect::{
+    openai::{
+        error::{GatewayError, UpstreamFault},
+        stream::{StreamFilter, error_event},
+    },
+    usage::UsageScanner,
+};
+
+/// Most bytes of an answer that is not a stream held back until it is whole; a longer one passes as it comes.
+const HELD_BYTES: usize = 512 * 1024;
+
+/// Passes `answer` on; whether the client's connection may persist.
+///
+/// # Errors
+/// The error to answer with, while nothing has been sent.
+pub async fn pass_on(
+    shard: &Rc<Shard>,
+    context: &Context,
+    answer: Answer<'_>,
+    hide_usage: bool,
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    account.answered(answer.head.status);
+    if is_event_stream(&answer) {
+        // On the heap: rare or long-lived, and its size would burden every request's future.
+        Box::pin(stream(shard, context, answer, hide_usage, responder, account)).await
+    } else {
+        whole(shard, context, answer, responder, account).await
+    }
+}
+
+fn is_event_stream(answer: &Answer<'_>) -> bool {
+    let bytes = answer.connection.head_bytes();
+    answer.head.fields.iter().any(|field| {
+        field.known == Known::ContentType
+            && field
+                .value(bytes)
+                .get(..17)
+                .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}
+
+/// Appends status line and the end-to-end fields of the provider's answer.
+fn begin(out: &mut Vec<u8>, answer: &Answer<'_>) {
+    encode::status_line(out, answer.head.status);
+    let bytes = answer.connection.head_bytes();
+    for field in &answer.head.fields {
+        if forwards(field, bytes) {
+            out.extend_from_slice(field.line(bytes));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Whether a provider's header field goes on: end-to-end, and about the answer, not about the provider's site
+/// or our account there.
+fn forwards(field: &Field, head: &[u8]) -> bool {
+    match field.known {
+        Known::Other if !field.nominated => {}
+        Known::ContentType | Known::ContentEncoding => return true,
+        _ => return false,
+    }
+    let name = field.name(head);
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    !match name.len() {
+        7 => is("alt-svc"),
+        14 => is("openai-project"),
+        19 => is("openai-organization"),
+        25 => is("strict-transport-security"),
+        _ => false,
+    }
+}
+
+/// An answer that is not a stream.
+async fn whole(
+    shard: &Rc<Shard>,
+    context: &Context,
+    mut answer: Answer<'_>,
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    let id = &answer.upstream.id;
+    let persist = context.persists(shard);
+    let mut out = Buf::with_capacity(LARGE_BYTES);
+    begin(out.vec_mut(), &answer);
+    answer.connection.consume_head(&answer.head);
+    let mut scanner = UsageScanner::new();
+    let mut body = Buf::empty();
+    // Until it is whole or too long to hold.
+    let complete = loop {
+        let content =
+            answer.connection.content().map_err(|_| failure::upstream(id, UpstreamFault::Garbage))?;
+        let n = content.len();
+        if n > 0 {
+            scanner.feed(content);
+            if answer.head.framing == Framing::Length(n as u64) {
+                // The usual case: all of it came at once and goes behind the head without another copy.
+                finish_head(out.vec_mut(), Some(n as u64), context, persist);
+                out.put(content);
+                answer.connection.consume(n);
+                break None;
+            }
+            if body.is_empty() {
+                body = Buf::with_capacity(n.max(LARGE_BYTES));
+            }
+            body.put(content);
+            answer.connection.consume(n);
+            continue;
+        }
+        if answer.connection.is_complete() {
+            break Some(true);
+        }
+        if body.len() > HELD_BYTES {
+            break Some(false);
+        }
+        match answer.connection.receive(shard.between_bytes(account)).await {
+            Ok(true) => {}
+            Ok(false) => break Some(true),
+            Err(kind) => {
+                account.detail = Some(kind.to_string());
+                return Err(failure::upstream(id, failure::of_exchange(&kind, true)));
+            }
+        }
+    };
+    match complete {
+        None => {}
+        Some(true) => {
+            finish_head(out.vec_mut(), Some(body.len() as u64), context, persist);
+            out.put(&body);
+        }
+        Some(false) => {
+            return Box::pin(long(shard, context, answer, (out, body), scanner, responder, account)).await;
+        }
+    }
+    account.usage = scanner.finish();
+    // The provider's connection is free before the client has taken the answer.
+    answer.connection.release();
+    let sent = responder.send(out).await;
+    account.sent(responder.take_sent(), sent.is_ok());
+    Ok(sent.is_ok() && persist)
+}
+
+/// Appends framing and connection fields and the end of the head.
+fn finish_head(out: &mut Vec<u8>, length: Option<u64>, context: &Context, persist: bool) {
+    match length {
+        Some(length) => encode::number_field(out, "content-length", length),
+        None if context.version == Version::Http11 => {
+            encode::field(out, "transfer-encoding", b"chunked");
+        }
+        // HTTP/1.0: the close of the connection ends the body.
+        None => {}
+    }
+    failure::connection(out, context.version, persist);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The rest of an answer too long to hold, passed on as it comes.
+async fn long(
+    shard: &Rc<Shard>,
+    context: &Context,
+    mut answer: Answer<'_>,
+    (mut out, body): (Buf, Buf),
+    mut scanner: UsageScanner,
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    let length = match answer.head.framing {
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    let chunked = length.is_none() && context.version == Version::Http11;
+    let persist = context.persists(shard) && (length.is_some() || chunked);
+    finish_head(out.vec_mut(), length, context, persist);
+    let put = |out: &mut Buf, content: &[u8]| {
+        if chunked {
+            encode::chunk(out.vec_mut(), content);
+        } else {
+            out.put(content);
+        }
+    };
+    put(&mut out, &body);
+    drop(body);
+    let fault = loop {
+        match answer.connection.content() {
+            Ok([]) => {}
+            Ok(content) => {
+                let n = content.len();
+                scanner.feed(content);
+                put(&mut out, content);
+                answer.connection.consume(n);
+                continue;
+            }
+            Err(_) => break Some(UpstreamFault::Garbage),
+        }
+        if answer.connection.is_complete() {
+            break None;
+        }
+        let wait = shard.between_bytes(account);
+        let (sent, received) = join(responder.send(out), answer.connection.receive(wait)).await;
+        match sent {
+            Ok(empty) => out = empty,
+            Err(_) => {
+                account.sent(responder.take_sent(), false);
+                return Ok(false);
+            }
+        }
+        match received {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(kind) => {
+                account.detail = Some(kind.to_string());
+                break Some(failure::of_exchange(&kind, true));
+            }
+        }
+    };
+    account.usage = scanner.finish();
+    if let Some(fault) = fault {
+        // Half a document with a declared end: only closing early can say that it is incomplete.
+        account.failed(&failure::upstream(&answer.upstream.id, fault), answer.head.status);
+        let _ = responder.send(out).await;
+        account.sent(responder.take_sent(), true);
+        return Ok(false);
+    }
+    if chunked {
+        out.put(LAST_CHUNK);
+    }
+    answer.connection.release();
+    let sent = responder.send(out).await;
+    account.sent(responder.take_sent(), sent.is_ok());
+    Ok(sent.is_ok() && persist)
+}
+
+/// An event stream.
+async fn stream(
+    shard: &Rc<Shard>,
+    context: &Context,
+    mut answer: Answer<'_>,
+    hide_usage: bool,
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    let chunked = context.version == Version::Http11;
+    let persist = context.persists(shard) && chunked;
+    let mut out = Buf::with_capacity(LARGE_BYTES);
+    begin(out.vec_mut(), &answer);
+    finish_head(out.vec_mut(), None, context, persist);
+    answer.connection.consume_head(&answer.head);
+    let mut filter = StreamFilter::new(hide_usage);
+    let mut fault = None;
+    loop {
+        let ended = fault.is_some() || answer.connection.is_complete();
+        let connection = &mut answer.connection;
+        let mut fill = |out: &mut Vec<u8>| {
+            let before = filter.content_events();
+            loop {
+                match connection.content() {
+                    Ok([]) => break,
+                    Ok(content) => {
+                        let n = content.len();
+                        filter.feed(content, out);
+                        connection.consume(n);
+                    }
+                    Err(_) => {
+                        fault = Some(UpstreamFault::Garbage);
+                        break;
+                    }
+                }
+            }
+            if before == 0 && filter.content_events() > 0 {
+                account.first_token();
+            }
+        };
+        if ended {
+            break;
+        }
+        if chunked {
+            encode::chunk_with(out.vec_mut(), &mut fill);
+        } else {
+            fill(out.vec_mut());
+        }
+        if fault.is_some() || answer.connection.is_complete() {
+            break;
+        }
+        let wait = shard.between_bytes(account);
+        let between = out.ends_with(b"\n\n\r\n");
+        let received = if out.is_empty() {
+            answer.connection.receive(wait).await
+        } else {
+            // The piece goes to the client in the same submission that waits for the next one.
+            let sending = async {
+                let sent = responder.send(out).await;
+                if between && chunked {
+                    responder.between_events();
+                }
+                sent
+            };
+            let (sent, received) = join(sending, answer.connection.receive(wait)).await;
+            match sent {
+                Ok(empty) => out = empty,
+                Err(_) => {
+                    account.stream_ended(&filter);
+                    account.sent(responder.take_sent(), false);
+                    return Ok(false);
+                }
+            }
+            received
+        };
+        match received {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(kind) => {
+                account.detail = Some(kind.to_string());
+                fault = Some(failure::of_exchange(&kind, true));
+                break;
+            }
+        }
+    }
+    // The last event counts even without its blank line. After [DONE] the stream is complete, however it ends.
+    let error = fault.filter(|_| !filter.done()).map(|fault| failure::upstream(&answer.upstream.id, fault));
+    let mut last = |out: &mut Vec<u8>| {
+        if error.is_none() || !hide_usage {
+            filter.finish(out);
+        }
+        if let Some(error) = &error {
+            // An event cut in the middle must not swallow the one that says so. One that was held back is
+            // dropped: half of it would only be a parse error at the client.
+            if !hide_usage {
+                out.extend_from_slice(b"\n\n");
+            }
+            error_event(&error.to_string(), error.kind().kind, error.kind().code, out);
+        }
+    };
+    if chunked {
+        encode::chunk_with(out.vec_mut(), &mut last);
+        out.put(LAST_CHUNK);
+    } else {
+        last(out.vec_mut());
+    }
+    account.stream_ended(&filter);
+    match &error {
+        Some(error) => account.failed(error, StatusCode::OK),
+        None => answer.connection.release(),
+    }
+    let sent = responder.send(out).await;
+    account.sent(responder.take_sent(), sent.is_ok());
+    Ok(sent.is_ok() && persist)
+}

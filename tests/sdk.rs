@@ -1,0 +1,92 @@
+//! The official OpenAI SDKs, unmodified, against a gateway with the provider simulator behind it.
+//!
+//! What they check is in `sdk/python` and `sdk/node`; `tests/run` installs the SDKs in the pinned versions.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::*;
+use coo_bench::simulate::{self, KeyLimits, Settings, Simulator};
+
+fn start() -> (Simulator, Gateway) {
+    let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
+    let keys = vec![key("sk-upstream-key-0000000001", None), key("sk-tight", Some(1))];
+    let simulator = simulate::start(Settings { keys, ..Settings::default() }).unwrap();
+    let at = simulator.addr();
+    let gateway = Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{path: FOLDER/access.log}}}}
+upstream: {{timeouts: {{first_byte: 1s, between_bytes: 1s}}}}
+llm_providers:
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001], models: [gpt-4o-mini, text-embedding-3-small]}}
+  - {{id: tight, type: custom, base_url: 'http://{at}/v1', api_keys: [sk-tight]}}
+  - {{id: unbuilt, type: claude, base_url: 'http://{at}/v1', api_keys: [none]}}
+api_keys:
+  - {{id: tester, key: {KEY}}}
+  - {{id: limited, key: sk-limited-0123456789, allowed_providers: [tight]}}
+model_aliases: {{fast: 'openai:gpt-4o-mini'}}
+"
+        ),
+        &[],
+    );
+    (simulator, gateway)
+}
+
+fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Where `tests/run` put something; it is no use to go on without.
+fn installed(path: &str) -> PathBuf {
+    let path = file("target/sdk").join(path);
+    assert!(path.exists(), "{} is missing: run `make test` or `tests/run --install`", path.display());
+    path
+}
+
+/// Runs the SDK's tests; `count` finds how many ran in what they printed.
+fn drive(command: &mut Command, count: impl Fn(&str) -> Option<u32>) {
+    let (simulator, gateway) = start();
+    command
+        .env("BASE_URL", format!("http://{}/v1", gateway.addr))
+        .env("API_KEY", KEY)
+        .env("LIMITED_KEY", "sk-limited-0123456789")
+        .env_remove("OPENAI_ORG_ID")
+        .env_remove("OPENAI_PROJECT_ID")
+        .env("NO_PROXY", "127.0.0.1");
+    let output = command.output().unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}\nthe gateway said:\n{}", gateway.stderr.lock().unwrap());
+    assert!(count(&text).is_some_and(|n| n > 10), "too few tests ran: {text}");
+    assert_eq!(gateway.metric("coo_llm_active_requests", &[]), 0.0, "nothing is left running");
+    simulator.stop();
+}
+
+/// The first number behind `before`.
+fn number(text: &str, before: &str) -> Option<u32> {
+    text.split_once(before)?.1.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn the_python_sdk_works_unmodified() {
+    let python = installed("venv/bin/python");
+    installed("venv/installed");
+    drive(Command::new(python).arg(file("tests/sdk/python/test_openai.py")), |text| number(text, "\nRan "));
+}
+
+#[test]
+fn the_node_sdk_works_unmodified() {
+    // Modules are looked up from the script's own folder.
+    installed("node/installed");
+    let script = installed("node").join("test_openai.mjs");
+    fs::copy(file("tests/sdk/node/test_openai.mjs"), &script).unwrap();
+    drive(Command::new("node").args(["--test", "--test-reporter=tap"]).arg(script), |text| {
+        number(text, "\n# pass ")
+    });
+}
