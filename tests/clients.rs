@@ -1,5 +1,7 @@
 //! Programs that people point at a gateway: curl, ab (HTTP/1.0) and hey. `tests/run` installs them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
 mod common;
 
 use std::{io::Write as _, path::PathBuf, process::Command};

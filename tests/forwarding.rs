@@ -1,5 +1,7 @@
 //! What reaches the provider, what comes back, and what is counted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
 mod common;
 
 use std::io::Write;

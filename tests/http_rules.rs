@@ -1,5 +1,7 @@
 //! Every HTTP/1.1 rule of the listener, on the wire.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
 mod common;
 
 use std::{io::Write, net::Shutdown, thread, time::Duration};

@@ -1,5 +1,7 @@
 //! Starting, stopping, draining, other drivers, socket activation, and the other commands.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
 mod common;
 
 use std::{

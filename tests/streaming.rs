@@ -1,5 +1,7 @@
 //! Event streams: passed on as they come, counted, and ended honestly.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
 mod common;
 
 use std::{

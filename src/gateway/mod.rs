@@ -50,7 +50,7 @@ pub async fn serve(shard: Rc<Shard>, accepted: Accepted) {
         let head = receiver.head().await;
         let mut step = start(&shard, &mut receiver, head);
         if let Step::Receive(pending) = step {
-            step = Box::pin(receive(&shard, *pending, &mut receiver, &mut responder)).await;
+            step = Box::pin(receive(&shard, pending, &mut receiver, &mut responder)).await;
         }
         match step {
             Step::Answer(job) => {
@@ -77,14 +77,14 @@ struct Job {
 
 /// What is left to do before an answer: receive a body, or refuse.
 enum Pending {
-    Body(Context, RequestHead),
+    Body(Box<(Context, RequestHead)>),
     Failed(Failure),
 }
 
 /// What a connection does next.
 enum Step {
     Answer(Box<Job>),
-    Receive(Box<Pending>),
+    Receive(Pending),
     Next,
     Close,
     Gone,
@@ -95,15 +95,15 @@ fn start(shard: &Rc<Shard>, receiver: &mut Receiver, head: Result<Option<Request
     let head = match head {
         Ok(Some(head)) => head,
         Ok(None) | Err(Failure::Gone) => return Step::Gone,
-        Err(failure) => return Step::Receive(Box::new(Pending::Failed(failure))),
+        Err(failure) => return Step::Receive(Pending::Failed(failure)),
     };
     let context = Context::new(&head, receiver, shard);
     if context.refusal.is_some() {
-        return Step::Receive(Box::new(Pending::Body(context, head)));
+        return Step::Receive(Pending::Body(Box::new((context, head))));
     }
     match receiver.body_at_hand(head, shard.max_body_bytes) {
         Ok(request) => Step::Answer(Box::new(Job { context, request })),
-        Err(head) => Step::Receive(Box::new(Pending::Body(context, head))),
+        Err(head) => Step::Receive(Pending::Body(Box::new((context, head)))),
     }
 }
 
@@ -128,7 +128,7 @@ async fn receive(
     responder: &mut Responder,
 ) -> Step {
     let (context, head) = match pending {
-        Pending::Body(context, head) => (context, head),
+        Pending::Body(received) => *received,
         Pending::Failed(failure) => {
             let error = failure::of_receiving(&failure, shard);
             refuse(shard, None, false, &error, failure::status_of(&failure), responder).await;

@@ -248,7 +248,12 @@ impl Client {
 
     fn more(&mut self) -> usize {
         let mut piece = [0; 64 * 1024];
-        let n = self.stream.read(&mut piece).unwrap_or(0);
+        let n = match self.stream.read(&mut piece) {
+            Ok(n) => n,
+            // Closed with bytes of ours unread.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("neither bytes nor the end came: {error}"),
+        };
         self.buffer.extend_from_slice(&piece[..n]);
         n
     }
@@ -256,6 +261,12 @@ impl Client {
     /// Whether the server has closed the connection (waits for it).
     pub fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && self.more() == 0
+    }
+
+    /// All bytes until the server closes the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.more() > 0 {}
+        std::mem::take(&mut self.buffer)
     }
 
     /// The head of the next response, interim ones included.

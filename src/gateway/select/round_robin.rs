@@ -36,7 +36,7 @@ mod tests {
         let seen: Vec<_> = (0..7)
             .map(|n| {
                 if n % 2 == 0 {
-                    turns.next(1, 5);
+                    assert!(turns.next(1, 5).is_some());
                 }
                 turns.next(0, 3).unwrap()
             })
