@@ -4,11 +4,13 @@
 //! - [`cpu`] finds the CPUs, [`executor`] runs a shard on one, [`inbox`] sends it a message.
 //! - [`listen`] spreads client connections, [`stream`] and [`tls`] move bytes, [`buf`] holds them.
 //! - [`http1`] is the protocol, [`pool`] keeps upstream connections, [`time`] ends what takes too long.
+//! - [`budget`] keeps limits that all shards share.
 //! - [`alarm`] wakes at an exact moment, for programs that make load.
 
 #![deny(missing_docs)]
 
 pub mod alarm;
+pub mod budget;
 pub mod buf;
 pub mod cpu;
 pub mod executor;

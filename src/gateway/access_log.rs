@@ -23,6 +23,8 @@ use crate::{config::snapshot::Snapshot, dialect::json};
 const FULL_BYTES: usize = 32 * 1024;
 /// Buffers between all shards and the writer: 8 MiB of lines, some tens of thousands of requests.
 const QUEUE_BUFFERS: usize = 256;
+/// Written buffers kept for reuse: what a steady load needs. After a stall of the writer the rest is freed.
+const SPARE_BUFFERS: usize = 16;
 
 /// The queue between shards and the writer.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Queue {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             full: ArrayQueue::new(QUEUE_BUFFERS),
-            empty: ArrayQueue::new(QUEUE_BUFFERS),
+            empty: ArrayQueue::new(SPARE_BUFFERS),
             dropped: AtomicU64::new(0),
         })
     }

@@ -136,11 +136,18 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// CPU time of all its threads, user and system, in µs.
+    /// CPU time of all its threads and of its running children (nginx's workers), user and system, in µs.
     pub(super) fn cpu_us(self) -> io::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let ticks = cpu_ticks(&stat).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(ticks as f64 * 1e6 / TICKS_PER_S)
+        let ticks = |pid: &str| -> io::Result<u64> {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            cpu_ticks(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        };
+        let pid = self.pid.to_string();
+        let mut total = ticks(&pid)?;
+        for child in fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?.split_whitespace() {
+            total += ticks(child)?;
+        }
+        Ok(total as f64 * 1e6 / TICKS_PER_S)
     }
 
     /// Resident memory now, in KiB, counted page by page (VmRSS lags behind by a batch per CPU).

@@ -58,7 +58,7 @@ impl Fleet {
         for name in &settings.only {
             match name.as_str() {
                 "direct" => {}
-                "nginx" => fleet.nginx(settings, port)?,
+                "nginx" => fleet.nginx(settings, "nginx", &settings.proxy_cpus, 1, port)?,
                 "haproxy" => fleet.haproxy(settings, port)?,
                 "floor" => fleet.floor(settings, port)?,
                 "gateway" => {
@@ -90,7 +90,7 @@ impl Fleet {
 
     fn upstream(&mut self, settings: &Settings, upstream: Upstream) -> io::Result<Rival> {
         let port = free_port()?;
-        let (cpus, config) = (&settings.load_cpus, self.nginx_config("mock"));
+        let (cpus, config) = (&settings.load_cpus, self.nginx_config("mock", 1));
         match upstream {
             Upstream::Mock => {
                 let server = format!("location / {{ return 200 '{ANSWER}'; }}");
@@ -105,7 +105,15 @@ impl Fleet {
         }
     }
 
-    fn nginx(&mut self, settings: &Settings, upstream: u16) -> io::Result<()> {
+    /// Starts nginx with so many workers on `cpus`.
+    pub(super) fn nginx(
+        &mut self,
+        settings: &Settings,
+        name: &str,
+        cpus: &str,
+        workers: usize,
+        upstream: u16,
+    ) -> io::Result<()> {
         let port = free_port()?;
         let group = format!(
             "upstream u {{ server 127.0.0.1:{upstream}; keepalive 4096; keepalive_requests 100000000; }}"
@@ -114,26 +122,30 @@ impl Fleet {
             proxy_set_header Connection \"\"; proxy_set_header Authorization \"Bearer sk-upstream\"; }";
         let buffering = if settings.mode.streams() { "off" } else { "on" };
         let server = server.replace("BUFFERING", buffering);
-        let path = self.dir.write("nginx.conf", &self.nginx_config("nginx")(port, &group, &server))?;
+        let file = name.replace(' ', "-");
+        let config = self.nginx_config(&file, workers)(port, &group, &server);
+        let path = self.dir.write(&format!("{file}.conf"), &config)?;
         let args = ["-c".to_owned(), path.display().to_string()];
-        let rival = self.spawn("nginx", port, &settings.proxy_cpus, Path::new("nginx"), &args)?;
+        let rival = self.spawn(name, port, cpus, Path::new("nginx"), &args)?;
         self.rivals.push(rival);
         Ok(())
     }
 
-    /// An nginx configuration with one worker, for a server that listens on a port.
-    fn nginx_config(&self, name: &str) -> impl Fn(u16, &str, &str) -> String + use<> {
+    /// An nginx configuration for a server that listens on a port. One worker is the process itself; of several,
+    /// each has a listening socket of its own, as shards have.
+    fn nginx_config(&self, name: &str, workers: usize) -> impl Fn(u16, &str, &str) -> String + use<> {
         let (pid, log) = (self.dir.path(&format!("{name}.pid")), self.dir.path(&format!("{name}.err")));
         let temp = self.dir.path(&format!("{name}.tmp"));
+        let (master, reuse) = if workers > 1 { ("on", " reuseport") } else { ("off", "") };
         move |port, group, server| {
             format!(
-                "worker_processes 1; daemon off; master_process off;
+                "worker_processes {workers}; daemon off; master_process {master};
                 events {{ worker_connections 16384; }} pid {pid}; error_log {log};
                 http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
                   default_type application/json; {group}
                   client_body_temp_path {temp}; proxy_temp_path {temp}; fastcgi_temp_path {temp};
                   uwsgi_temp_path {temp}; scgi_temp_path {temp};
-                  server {{ listen 127.0.0.1:{port} backlog=4096; {server} }} }}\n",
+                  server {{ listen 127.0.0.1:{port} backlog=4096{reuse}; {server} }} }}\n",
                 pid = pid.display(),
                 log = log.display(),
                 temp = temp.display(),

@@ -1,4 +1,7 @@
 //! One shard of the gateway against two: CPU per request, and how connections spread.
+//!
+//! nginx with one worker and two, in the same rounds, shows what the machine itself takes away: with few CPUs the
+//! second shard shares its own with the load.
 
 use std::{io, thread, time::Duration};
 
@@ -16,8 +19,11 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
     let upstream = fleet.upstream_port();
     let all = driver::cpus(&settings.shard_cpus)?;
     let list = |count: usize| all.iter().take(count).map(ToString::to_string).collect::<Vec<_>>().join(",");
-    for shards in [1, 2] {
-        fleet.gateway(&format!("{shards} shard(s)"), &program, &list(shards), shards, upstream)?;
+    for count in [1, 2] {
+        fleet.nginx(settings, &format!("nginx {count}"), &list(count), count, upstream)?;
+    }
+    for count in [1, 2] {
+        fleet.gateway(&format!("gateway {count}"), &program, &list(count), count, upstream)?;
     }
     let mut samples = vec![Vec::new(); fleet.rivals.len()];
     let mut spread = vec![None; fleet.rivals.len()];
@@ -55,16 +61,21 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
     let columns = ["", "req/s", "CPU µs/req", "scaling", "connections by shard", "off even", "errors"];
     let mut table = Table::new(title, &columns);
     let cpu = |samples: &[(f64, f64, u64)]| median(&samples.iter().map(|s| s.1).collect::<Vec<_>>());
-    let one = samples.get(1).map_or(f64::NAN, |samples| cpu(samples));
+    let mut one: &[(f64, f64, u64)] = &[];
     for (n, ((rival, samples), spread)) in fleet.rivals.iter().zip(&samples).zip(&spread).enumerate().skip(1)
     {
+        // Per CPU-second, two carry one/cpu as many requests as one; they have two.
+        let count = if n % 2 == 1 { 1.0 } else { 2.0 };
+        if n % 2 == 1 {
+            one = samples;
+        }
+        let scaling: Vec<f64> = one.iter().zip(samples).map(|(one, these)| count * one.1 / these.1).collect();
         table.row(
             &rival.name,
             [
                 Cell::number(median(&samples.iter().map(|s| s.0).collect::<Vec<_>>()), 0),
                 Cell::number(cpu(samples), 2),
-                // Per CPU-second, two shards carry one/cpu as many requests as one; they have two.
-                Cell::number(one / cpu(samples) * n as f64, 2),
+                Cell::number(median(&scaling), 2),
                 spread.as_ref().map_or(Cell::Missing, |counts| Cell::text(format!("{counts:?}"))),
                 spread
                     .as_ref()
@@ -74,8 +85,8 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
         );
     }
     table.note(format!(
-        "Scaling is CPU-normalised: shards × CPU µs/request of one shard / CPU µs/request. Shards on CPUs {}, mock \
-         provider and wrk on CPU {}.",
+        "Scaling is CPU-normalised: count × CPU µs/request of one / CPU µs/request, the median of each round's. \
+         Shards and workers on CPUs {}, mock provider and wrk on CPU {}.",
         settings.shard_cpus, settings.load_cpus
     ));
     Ok(table)

@@ -1,0 +1,177 @@
+//! The home of a limit: it alone knows the whole, and every permission to spend comes from it.
+
+use std::sync::Arc;
+
+use super::{Answer, Limit, LimitId, Millis, Report, queue::Queue, window::Window};
+
+/// An answer, and the shard it is for.
+pub type To = (usize, Answer);
+
+/// The authority over one limit, where there is no other instance to share it with.
+///
+/// What counts against the limit at any time is what was spent within the window, and what was granted and not
+/// heard of again: a spend not yet reported can only be among those.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    amount: i64,
+    window: Window,
+    outstanding: i64,
+    queue: Queue,
+    closed: (i64, Millis),
+}
+
+impl Authority {
+    /// An untouched limit, for so many holders.
+    #[must_use]
+    pub fn new(id: LimitId, limit: Limit, holders: usize) -> Self {
+        Self {
+            amount: limit.amount,
+            window: Window::new(limit.period),
+            outstanding: 0,
+            queue: Queue::new(id, holders),
+            closed: (0, 0),
+        }
+    }
+
+    /// What may be granted now.
+    #[must_use]
+    pub fn free(&self, now: Millis) -> i64 {
+        let closed = if self.closed.1 > now { self.closed.0 } else { 0 };
+        self.amount - self.window.total() - self.outstanding - closed
+    }
+
+    /// What was spent within the window, and what is granted and unheard of.
+    #[must_use]
+    pub fn counted(&self) -> (i64, i64) {
+        (self.window.total(), self.outstanding)
+    }
+
+    /// Takes a holder's report.
+    pub fn receive(&mut self, holder: usize, report: &Report, now: Millis, out: &mut Vec<To>) {
+        for &(bucket, amount) in &report.spent {
+            self.outstanding -= amount;
+            self.window.add(bucket, amount);
+        }
+        for &(bucket, amount) in &report.corrections {
+            self.window.add(bucket, amount);
+        }
+        self.outstanding -= report.returned;
+        self.window.advance(now);
+        if let Some(ask) = report.ask {
+            let free = self.free(now);
+            let window = &self.window;
+            self.outstanding += self.queue.ask(holder, ask, free, |more| window.frees(more), out);
+        }
+        self.serve(now, out);
+    }
+
+    /// Grants what has become free.
+    pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
+        self.window.advance(now);
+        self.serve(now, out);
+    }
+
+    fn serve(&mut self, now: Millis, out: &mut Vec<To>) {
+        if !self.queue.is_empty() {
+            let free = self.free(now);
+            let window = &self.window;
+            self.outstanding += self.queue.serve(free, |more| window.frees(more), now, out);
+        }
+    }
+
+    /// Leaves at most `left` to grant until `until`, as a provider said.
+    pub fn close(&mut self, left: i64, until: Millis, now: Millis) {
+        self.closed = (0, 0);
+        self.closed = ((self.free(now) - left).max(0), until);
+    }
+
+    fn is_dormant(&self, now: Millis) -> bool {
+        self.queue.is_empty() && self.closed.1 <= now
+    }
+}
+
+/// All limits that live on one shard.
+#[derive(Debug)]
+pub struct Home {
+    kept: Vec<Option<Authority>>,
+    active: Vec<LimitId>,
+    is_active: Vec<bool>,
+}
+
+impl Home {
+    /// The limits among `limits` whose home is `shard`, of `shards`.
+    #[must_use]
+    pub fn new(limits: &Arc<[Limit]>, shard: usize, shards: usize) -> Self {
+        let ids = 0..LimitId::try_from(limits.len()).unwrap_or(LimitId::MAX);
+        let keep = |(id, limit): (LimitId, &Limit)| {
+            (limit.home == shard).then(|| Authority::new(id, *limit, shards))
+        };
+        Self {
+            kept: ids.zip(limits.iter()).map(keep).collect(),
+            active: Vec::new(),
+            is_active: vec![false; limits.len()],
+        }
+    }
+
+    fn kept(&mut self, limit: LimitId) -> Option<&mut Authority> {
+        let authority = self.kept.get_mut(limit as usize)?.as_mut()?;
+        if let Some(active) = self.is_active.get_mut(limit as usize)
+            && !std::mem::replace(active, true)
+        {
+            self.active.push(limit);
+        }
+        Some(authority)
+    }
+
+    /// Takes the reports of a shard.
+    pub fn receive(&mut self, from: usize, reports: &[Report], now: Millis, out: &mut Vec<To>) {
+        for report in reports {
+            if let Some(authority) = self.kept(report.limit) {
+                authority.receive(from, report, now, out);
+            }
+        }
+    }
+
+    /// A tick has passed.
+    pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
+        let (kept, is_active) = (&mut self.kept, &mut self.is_active);
+        self.active.retain(|&limit| {
+            let Some(Some(authority)) = kept.get_mut(limit as usize) else { return false };
+            authority.tick(now, out);
+            let keep = !authority.is_dormant(now);
+            if let Some(active) = is_active.get_mut(limit as usize) {
+                *active = keep;
+            }
+            keep
+        });
+    }
+
+    /// Leaves at most `left` of a limit to grant until `until`, as a provider said.
+    pub fn close(&mut self, limit: LimitId, left: i64, until: Millis, now: Millis) {
+        if let Some(authority) = self.kept(limit) {
+            authority.close(left, until, now);
+        }
+    }
+
+    /// Each limit kept here, with what was spent within its window, granted and unheard of, and may be granted.
+    pub fn snapshot(&mut self, now: Millis) -> Vec<(LimitId, i64, i64, i64)> {
+        let kept = self.kept.iter_mut().enumerate();
+        kept.filter_map(|(id, authority)| {
+            let authority = authority.as_mut()?;
+            authority.window.advance(now);
+            let (spent, outstanding) = authority.counted();
+            Some((LimitId::try_from(id).ok()?, spent, outstanding, authority.free(now).max(0)))
+        })
+        .collect()
+    }
+}
+
+/// Which shard of `shards` keeps the limit called `name`: the same for every process of the same shape.
+#[must_use]
+pub fn home_of(name: &str, shards: usize) -> usize {
+    // FNV-1a: stable over versions, which the standard library's hasher is not.
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash % (shards.max(1) as u64)) as usize
+}

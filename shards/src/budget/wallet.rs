@@ -1,0 +1,252 @@
+//! One shard's leases: a request takes from several at once, or waits, or is told when to come back.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{Answer, Ask, Limit, LimitId, Millis, Report, lease::Lease};
+
+/// An amount of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// Which limit.
+    pub limit: LimitId,
+    /// How much.
+    pub amount: i64,
+}
+
+/// Why nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nothing is known to stand against it but time: wait for this limit.
+    Wait(LimitId),
+    /// Not before this time.
+    Later(LimitId, Millis),
+    /// More than the limit allows at all.
+    Never(LimitId),
+}
+
+/// A place in the line of those who wait for a limit.
+pub type Ticket = u64;
+
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    ticket: Ticket,
+    amount: i64,
+    until: Millis,
+}
+
+/// A shard's leases and who waits for them.
+#[derive(Debug)]
+pub struct Wallet {
+    limits: Arc<[Limit]>,
+    leases: Vec<Lease>,
+    waiting: Vec<VecDeque<Waiter>>,
+    active: Vec<LimitId>,
+    is_active: Vec<bool>,
+    tickets: Ticket,
+    valid_until: Millis,
+}
+
+impl Wallet {
+    /// Empty leases of `limits`.
+    #[must_use]
+    pub fn new(limits: Arc<[Limit]>) -> Self {
+        let ids = 0..LimitId::try_from(limits.len()).unwrap_or(LimitId::MAX);
+        Self {
+            leases: ids.zip(limits.iter()).map(|(id, limit)| Lease::new(id, limit.period)).collect(),
+            waiting: vec![VecDeque::new(); limits.len()],
+            active: Vec::new(),
+            is_active: vec![false; limits.len()],
+            limits,
+            tickets: 0,
+            valid_until: Millis::MAX,
+        }
+    }
+
+    fn lease(&mut self, limit: LimitId) -> Option<&mut Lease> {
+        let at = limit as usize;
+        if let Some(active) = self.is_active.get_mut(at)
+            && !std::mem::replace(active, true)
+        {
+            self.active.push(limit);
+        }
+        self.leases.get_mut(at)
+    }
+
+    /// Takes all of `takes`, or nothing. A new request does not overtake those that wait; one that waited shows
+    /// its ticket.
+    ///
+    /// # Errors
+    /// What lacks, the latest where several do.
+    pub fn take(&mut self, takes: &[Take], ticket: Option<Ticket>, now: Millis) -> Result<(), Lack> {
+        let mut lack: Option<Lack> = None;
+        for take in takes {
+            let at = take.limit as usize;
+            let (Some(limit), Some(lease), Some(waiting)) =
+                (self.limits.get(at), self.leases.get(at), self.waiting.get(at))
+            else {
+                continue;
+            };
+            if take.amount > limit.amount {
+                return Err(Lack::Never(take.limit));
+            }
+            let overtakes = ticket.is_none() && !waiting.is_empty();
+            if lease.available() >= take.amount && !overtakes && now < self.valid_until {
+                continue;
+            }
+            let this = if lease.not_before() > now {
+                Lack::Later(take.limit, lease.not_before())
+            } else {
+                Lack::Wait(take.limit)
+            };
+            lack = match (lack, this) {
+                (None, this) | (Some(Lack::Wait(_)), this @ Lack::Later(..)) => Some(this),
+                (Some(Lack::Later(_, known)), Lack::Later(_, at)) if at > known => Some(this),
+                (known, _) => known,
+            };
+        }
+        if let Some(lack) = lack {
+            if let (Lack::Wait(limit), None) = (lack, ticket)
+                && let Some(take) = takes.iter().find(|take| take.limit == limit)
+                && let Some(lease) = self.lease(limit)
+            {
+                // Demand counts where it cannot be met, too: it is what the next grant should be for.
+                lease.missed(take.amount);
+            }
+            return Err(lack);
+        }
+        for take in takes {
+            if let Some(lease) = self.lease(take.limit) {
+                let taken = lease.take(take.amount, now);
+                debug_assert!(taken, "what was checked above was not there");
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes a take at `taken` whose spend never happened; whom to wake.
+    pub fn put_back(&mut self, take: Take, taken: Millis, now: Millis) -> Option<Ticket> {
+        self.lease(take.limit)?.put_back(take.amount, taken);
+        self.next(take.limit, now)
+    }
+
+    /// Corrects a spend: `change` more, or less where negative, than what was taken at `taken`. A
+    /// [`super::Period::Held`] ends with minus its amount. Whom to wake.
+    pub fn settle(&mut self, limit: LimitId, change: i64, taken: Millis, now: Millis) -> Option<Ticket> {
+        self.lease(limit)?.settle(change, taken, now);
+        self.next(limit, now)
+    }
+
+    /// What is left of a limit, as far as this shard knows.
+    #[must_use]
+    pub fn remaining(&self, limit: LimitId) -> i64 {
+        let most = self.limits.get(limit as usize).map_or(0, |limit| limit.amount);
+        self.leases.get(limit as usize).map_or(0, Lease::remaining).min(most)
+    }
+
+    /// Until when asking for a limit is in vain, where that is known.
+    #[must_use]
+    pub fn not_before(&self, limit: LimitId) -> Millis {
+        self.leases.get(limit as usize).map_or(0, Lease::not_before)
+    }
+
+    /// Waits in line for `take`. Reports must be sent soon after.
+    pub fn wait(&mut self, take: Take, until: Millis) -> Ticket {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        if let Some(line) = self.waiting.get_mut(take.limit as usize) {
+            line.push_back(Waiter { ticket, amount: take.amount, until });
+        }
+        self.update(take.limit);
+        ticket
+    }
+
+    /// Leaves the line, served or not; whom to wake next.
+    pub fn leave(&mut self, limit: LimitId, ticket: Ticket, now: Millis) -> Option<Ticket> {
+        self.waiting.get_mut(limit as usize)?.retain(|waiter| waiter.ticket != ticket);
+        self.update(limit);
+        self.next(limit, now)
+    }
+
+    fn update(&mut self, limit: LimitId) {
+        let ask = self.waiting.get(limit as usize).and_then(|line| {
+            let first = line.front()?;
+            let want = line.iter().map(|waiter| waiter.amount).fold(0, i64::saturating_add);
+            let until = line.iter().map(|waiter| waiter.until).max().unwrap_or(first.until);
+            Some(Ask { need: first.amount, want, until })
+        });
+        if let Some(lease) = self.lease(limit) {
+            lease.wait(ask);
+        }
+    }
+
+    /// Who is first in line and can be served.
+    fn next(&self, limit: LimitId, now: Millis) -> Option<Ticket> {
+        let first = self.waiting.get(limit as usize)?.front()?;
+        let served = self.leases.get(limit as usize)?.available() >= first.amount && now < self.valid_until;
+        served.then_some(first.ticket)
+    }
+
+    /// Takes answers of homes; adds to `wake` those who can be served now or will not be in time.
+    pub fn answers(&mut self, answers: &[Answer], now: Millis, wake: &mut Vec<Ticket>) {
+        for answer in answers {
+            let Some(lease) = self.lease(answer.limit) else { continue };
+            lease.answered(answer);
+            let not_before = lease.not_before();
+            wake.extend(self.next(answer.limit, now));
+            if not_before > now {
+                let line = self.waiting.get(answer.limit as usize);
+                let late = line.into_iter().flatten().filter(|waiter| waiter.until < not_before);
+                wake.extend(late.map(|waiter| waiter.ticket));
+            }
+        }
+    }
+
+    /// What is in hand may be spent until `until`. Leases whose time was over are returned first: what is
+    /// granted from now on belongs to the new time.
+    pub fn valid(&mut self, until: Millis, now: Millis) {
+        if now >= self.valid_until {
+            self.surrender();
+        }
+        self.valid_until = until;
+    }
+
+    fn surrender(&mut self) {
+        for &limit in &self.active {
+            if let (Some(lease), Some(kind)) =
+                (self.leases.get_mut(limit as usize), self.limits.get(limit as usize))
+                && kind.period != super::Period::Held
+            {
+                lease.surrender();
+            }
+        }
+    }
+
+    /// A tick has passed.
+    pub fn tick(&mut self, now: Millis) {
+        if now >= self.valid_until {
+            self.surrender();
+        }
+        let (leases, is_active) = (&mut self.leases, &mut self.is_active);
+        self.active.retain(|&limit| {
+            let Some(lease) = leases.get_mut(limit as usize) else { return false };
+            lease.tick();
+            let keep = !lease.is_dormant();
+            if let Some(active) = is_active.get_mut(limit as usize) {
+                *active = keep;
+            }
+            keep
+        });
+    }
+
+    /// Adds what each home should hear now to its entry of `out`; `ticked` after a tick.
+    pub fn reports(&mut self, ticked: bool, out: &mut [Vec<Report>]) {
+        for &limit in &self.active {
+            let at = limit as usize;
+            if let (Some(lease), Some(kind)) = (self.leases.get_mut(at), self.limits.get(at))
+                && let Some(to) = out.get_mut(kind.home)
+            {
+                to.extend(lease.report(ticked));
+            }
+        }
+    }
+}
