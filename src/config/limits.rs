@@ -45,8 +45,8 @@ pub const MIN_HEADER_BYTES: u64 = 1 << 10;
 pub const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// Headers of one request.
 pub const DEFAULT_MAX_HEADERS: usize = 100;
-/// The head parser's table of headers lives on the stack.
-pub const MAX_HEADERS: u64 = 1024;
+/// What the head parser's table holds: it lives on the stack, so a larger count could not be kept.
+pub const MAX_HEADERS: u64 = coo_shards::http1::head::MAX_HEADERS as u64;
 /// A request body: several images as base64 in one chat request.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 64 << 20;
 /// A body is held in memory while it is forwarded.

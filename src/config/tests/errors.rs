@@ -69,6 +69,10 @@ fn every_error_has_its_place_and_words() {
             "1:37 server.limits.max_header_bytes: `10`: must be from 1024 to 1048576",
         ),
         (
+            with_provider("server: {limits: {max_headers: 129}}\n"),
+            "1:32 server.limits.max_headers: `129`: must be from 1 to 128",
+        ),
+        (
             with_provider("server: {timeouts: {head: soon}}\n"),
             "1:27 server.timeouts.head: `soon`: expected a duration such as 30s, 5m, 1h or 100ms",
         ),
