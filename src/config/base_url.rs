@@ -129,7 +129,8 @@ impl fmt::Display for UrlError {
     }
 }
 
-fn split_authority(authority: &str) -> Result<(&str, Option<&str>), UrlError> {
+/// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`; the port is not read.
+pub(super) fn split_authority(authority: &str) -> Result<(&str, Option<&str>), UrlError> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(UrlError::Host)?;
         host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?;

@@ -116,6 +116,23 @@ pub const DEFAULT_SESSION_WINDOW: Duration = Duration::from_secs(3600);
 pub const MAX_SESSION_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 /// USD per 1M tokens. The dearest model today asks 600.
 pub const MAX_PRICE_USD: u64 = 1_000_000;
+/// USD a client may spend in a day or month; in micro-USD it is far from the end of an `i64`.
+pub const MAX_SPEND_USD: u64 = 1_000_000_000;
+
+// Storage.
+
+/// Redis is asked for budget, and told what was spent, this often.
+pub const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_millis(100);
+/// Below this an instance is busier talking to Redis than it gains in sharpness.
+pub const MIN_SYNC_INTERVAL: Duration = Duration::from_millis(20);
+/// Above this leases would be a good part of a limit per minute.
+pub const MAX_SYNC_INTERVAL: Duration = Duration::from_secs(10);
+/// What our keys in Redis begin with.
+pub const DEFAULT_REDIS_PREFIX: &str = "coo-llm";
+/// It is sent with every command.
+pub const MAX_REDIS_PREFIX_CHARS: usize = 64;
+/// Nodes or sentinels named in the configuration; a few are enough to find the others.
+pub const MAX_REDIS_ADDRS: usize = 64;
 
 // Policy.
 
@@ -157,5 +174,14 @@ pub const DEFAULT_KEY_COOLDOWN: Duration = Duration::from_secs(60);
 pub const DEFAULT_KEYS_PER_PROVIDER: u64 = 10;
 /// Keys of one provider, at most.
 pub const MAX_KEYS_PER_PROVIDER: u64 = 10_000;
+/// A request waits this long for budget: long enough for a busy minute to let go of a little, short
+/// enough that nobody takes it for a dead connection.
+pub const DEFAULT_BUDGET_WAIT: Duration = Duration::from_secs(2);
+/// The usual window of a provider's limit: one who waits longer should be told to come back.
+pub const MAX_BUDGET_WAIT: Duration = Duration::from_secs(60);
+/// Requests waiting for budget on one shard; each holds a client's connection and a body.
+pub const DEFAULT_BUDGET_QUEUE: usize = 1_024;
+/// Four times what may be in progress by default, on all shards together; more is a mistake.
+pub const MAX_BUDGET_QUEUE: u64 = 65_536;
 /// A weight of `policy.weights`; only the proportion matters.
 pub const MAX_WEIGHT: u64 = 1_000_000;

@@ -30,6 +30,7 @@ mod notices;
 mod policy;
 mod provider;
 mod read;
+mod redis;
 mod schema;
 mod secret;
 pub mod snapshot;
@@ -44,16 +45,17 @@ pub use base_url::{BaseUrl, Scheme};
 pub use check::{CheckReport, check};
 pub use diagnostic::{Diagnostic, Failed, Severity, Snippet};
 pub use load::{Env, Loaded, NotFound, ProcessEnv, find, load_file, load_str};
-pub use money::MicroUsdPerMillion;
+pub use money::{MicroUsd, MicroUsdPerMillion};
 pub use notices::Notice;
 pub use policy::{
     Algorithm, Fallback, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry, SemanticCache,
-    Strategy,
+    Strategy, TokenReserve,
 };
 pub use provider::{KeyLimits, Pricing, Provider, ProviderType};
+pub use redis::{OnOutage, RedisAddr, RedisMode};
 pub use schema::{
-    AccessLog, Allowed, Client, Config, ConfigStore, Cors, HttpLimits, LogProvider, LogTarget, Logging, Pool,
-    Prometheus, Rotation, RuntimeStore, RuntimeStoreType, Server, ServerTimeouts, Storage, Tls, Upstream,
-    UpstreamTimeouts, WebUi,
+    AccessLog, Allowed, Client, ClientLimits, Config, ConfigStore, Cors, HttpLimits, LogProvider, LogTarget,
+    Logging, Pool, Prometheus, Redis, Rotation, RuntimeStore, RuntimeStoreType, Server, ServerTimeouts,
+    Storage, Tls, Upstream, UpstreamTimeouts, WebUi,
 };
 pub use secret::Secret;

@@ -1,4 +1,4 @@
-//! Prices as integers, and the exact reading of decimals.
+//! Money as integers, and the exact reading of decimals.
 
 use std::fmt;
 
@@ -20,12 +20,31 @@ impl MicroUsdPerMillion {
 
 impl fmt::Display for MicroUsdPerMillion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} USD/1M", Decimal(self.0))
+    }
+}
+
+/// An amount of money: micro-USD. 2.50 USD is `2_500_000`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MicroUsd(pub u64);
+
+impl fmt::Display for MicroUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} USD", Decimal(self.0))
+    }
+}
+
+/// Micro-units as the shortest decimal.
+struct Decimal(u64);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, micro) = (self.0 / UNIT, self.0 % UNIT);
         if micro == 0 {
-            return write!(f, "{whole} USD/1M");
+            return write!(f, "{whole}");
         }
         let decimals = format!("{micro:06}");
-        write!(f, "{whole}.{} USD/1M", decimals.trim_end_matches('0'))
+        write!(f, "{whole}.{}", decimals.trim_end_matches('0'))
     }
 }
 
@@ -132,6 +151,7 @@ mod tests {
         let price = MicroUsdPerMillion(150_000);
         assert_eq!(price.to_string(), "0.15 USD/1M");
         assert_eq!(MicroUsdPerMillion(3_000_000).to_string(), "3 USD/1M");
+        assert_eq!(MicroUsd(2_500_000).to_string(), "2.5 USD");
         // 1M tokens at 0.15 USD per 1M are 0.15 USD.
         assert_eq!(price.pico_usd(1_000_000), 150_000_000_000);
     }

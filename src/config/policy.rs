@@ -111,6 +111,22 @@ impl HybridWeights {
     }
 }
 
+/// `policy.token_reserve`: what a request takes from the token budgets before it is sent. The difference
+/// to what it used is settled when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenReserve {
+    /// What such a request probably uses: budgets are spent fully, and may be exceeded for a moment by
+    /// answers longer than expected.
+    Expected,
+    /// The most it can use: budgets are never exceeded, and stand partly idle while answers are shorter.
+    WorstCase,
+}
+
+impl TokenReserve {
+    pub(super) const CHOICES: [(&'static str, Self); 2] =
+        [("expected", Self::Expected), ("worst_case", Self::WorstCase)];
+}
+
 /// Section `policy`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -132,6 +148,12 @@ pub struct Policy {
     pub fallback: Fallback,
     /// Exact response cache.
     pub cache: ResponseCache,
+    /// What a request takes from token budgets before it is sent.
+    pub token_reserve: TokenReserve,
+    /// How long a request may wait for budget; zero refuses at once.
+    pub budget_wait: Duration,
+    /// Requests that may wait for budget, per shard; zero refuses at once.
+    pub budget_queue: usize,
 }
 
 /// `policy.retry`.

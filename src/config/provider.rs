@@ -156,19 +156,21 @@ pub struct Pricing {
     pub output: MicroUsdPerMillion,
 }
 
-/// Limits of one provider key; `None` is no limit.
+/// Limits of one key, a provider's or a client's; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
     /// Requests per minute.
     pub req_per_min: Option<u64>,
     /// Tokens per minute, in and out together.
     pub tokens_per_min: Option<u64>,
-    /// Tokens of one answer.
+    /// Output tokens one request may ask for.
     pub max_tokens: Option<u64>,
     /// Tokens per `session_window`.
     pub session_limit: Option<u64>,
     /// The window of `session_limit`.
     pub session_window: Duration,
+    /// Requests in flight.
+    pub max_concurrent: Option<u64>,
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::money::MicroUsd;
 use super::policy::{KeyRotation, Policy, SemanticCache};
-use super::provider::Provider;
+use super::provider::{KeyLimits, Provider};
+use super::redis::{OnOutage, RedisAddr, RedisMode};
 use super::secret::Secret;
 
 /// One checked configuration.
@@ -21,7 +23,7 @@ pub struct Config {
     pub upstream: Upstream,
     /// What is written where.
     pub logging: Logging,
-    /// Where state outlives the process. Not built yet.
+    /// Where state outlives the process.
     pub storage: Storage,
     /// In the order of the file; at least one.
     pub providers: Vec<Provider>,
@@ -259,11 +261,38 @@ pub enum RuntimeStoreType {
     InfluxDb,
 }
 
+/// `storage.runtime` of type `redis`, resolved: what a URL says and what the keys say are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// At least one; exactly one in standalone mode.
+    pub addrs: Vec<RedisAddr>,
+    /// How they belong together.
+    pub mode: RedisMode,
+    /// The name sentinels know the server by; set exactly in sentinel mode.
+    pub master_name: Option<String>,
+    /// Connect over TLS.
+    pub tls: bool,
+    /// `None` is the default user.
+    pub username: Option<String>,
+    /// `None` logs in nowhere.
+    pub password: Option<Secret>,
+    /// Number of the database.
+    pub database: u32,
+    /// What happens to budgets while Redis is away.
+    pub on_outage: OnOutage,
+    /// Between two exchanges.
+    pub sync_interval: Duration,
+    /// What our keys begin with.
+    pub prefix: String,
+}
+
 /// `storage.runtime`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeStore {
     /// Which store.
     pub kind: RuntimeStoreType,
+    /// `Some` exactly for type `redis`, which reads `addr`, `password` and `database` into it.
+    pub redis: Option<Redis>,
     /// Address, file or connection string; may carry a password.
     pub addr: Option<Secret>,
     /// Password or token.
@@ -295,6 +324,19 @@ pub struct Client {
     pub allowed: Allowed,
     /// For people.
     pub description: Option<String>,
+    /// What this client may use.
+    pub limits: ClientLimits,
+}
+
+/// `api_keys[].limits`; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// The same limits as those of a provider's key.
+    pub requests: KeyLimits,
+    /// Cost of a day's requests.
+    pub spend_per_day: Option<MicroUsd>,
+    /// Cost of a month's requests.
+    pub spend_per_month: Option<MicroUsd>,
 }
 
 /// Providers a client may reach.

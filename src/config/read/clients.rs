@@ -1,6 +1,6 @@
 //! Sections `api_keys` and `model_aliases`: who may call, and by which names.
 
-use super::{header_secret, id};
+use super::{header_secret, id, limits};
 use crate::config::field::Section;
 use crate::config::schema::{Allowed, Client};
 use crate::config::validate::Names;
@@ -30,13 +30,14 @@ fn client<'a>(section: &Section<'a>, number: usize, names: &mut Names<'a>) -> Op
     };
     let allowed = allowed(section, names);
     let description = section.text("description");
+    let limits = limits::of_client(&section.section("limits"));
     let Some(field) = section.get("key") else {
         section.missing("key", Some("the bearer key this client sends".to_owned()));
         return None;
     };
     let secret = field.secret()?;
     names.client_key(field.clone(), secret.clone());
-    Some(Client { key: header_secret(Some((field, secret)))?, id: id?, allowed, description })
+    Some(Client { key: header_secret(Some((field, secret)))?, id: id?, allowed, description, limits })
 }
 
 fn allowed<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Allowed {

@@ -4,14 +4,17 @@
 //! the result is complete but only meant to be used when nothing was reported.
 
 mod clients;
+mod limits;
 mod logging;
 mod policy;
 mod providers;
+mod redis;
 mod server;
 mod storage;
 mod upstream;
 
 use super::field::{Field, Section};
+use super::limits::MAX_ID_CHARS;
 use super::load::Env;
 use super::schema::Config;
 use super::secret::Secret;
@@ -104,7 +107,7 @@ fn is_token(name: &str) -> bool {
 
 /// An id: it is a label in metrics and part of `provider:model`.
 fn id(field: &Field<'_>) -> Option<String> {
-    let max = super::limits::MAX_ID_CHARS;
+    let max = MAX_ID_CHARS;
     field.parse("an id", |text| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         if text.is_empty() || text.len() > max || !text.bytes().all(allowed) {

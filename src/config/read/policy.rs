@@ -7,7 +7,7 @@ use crate::config::field::Section;
 use crate::config::limits::*;
 use crate::config::policy::{
     Algorithm, Fallback, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry, SemanticCache,
-    Strategy,
+    Strategy, TokenReserve,
 };
 use crate::config::validate::Names;
 
@@ -33,6 +33,14 @@ pub(super) fn read<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Policy {
         retry: retry(&section.section("retry")),
         fallback: fallback(&section.section("fallback"), names),
         cache: cache(&section.section("cache")),
+        token_reserve: section
+            .choice("token_reserve", &TokenReserve::CHOICES)
+            .unwrap_or(TokenReserve::Expected),
+        budget_wait: section
+            .get("budget_wait")
+            .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_BUDGET_WAIT))
+            .unwrap_or(DEFAULT_BUDGET_WAIT),
+        budget_queue: section.size("budget_queue", 0..=MAX_BUDGET_QUEUE, DEFAULT_BUDGET_QUEUE),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Section `llm_providers`.
 
-use super::{header_secret, headers, id};
+use super::{header_secret, headers, id, limits};
 use crate::config::base_url::BaseUrl;
-use crate::config::duration::Bare;
 use crate::config::field::{Field, Section};
 use crate::config::limits::*;
 use crate::config::money::MicroUsdPerMillion;
-use crate::config::provider::{KeyLimits, OTHER_NAMES, Pricing, Provider, ProviderType};
+use crate::config::provider::{OTHER_NAMES, Pricing, Provider, ProviderType};
 use crate::config::secret::Secret;
 use crate::config::suggest;
 use crate::config::validate::Names;
@@ -59,7 +58,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
     let api_keys = if enabled { api_keys(section) } else { Vec::new() };
     let headers = headers(&section.section("headers"), &REFUSED_HEADERS, MAX_EXTRA_HEADERS);
     let pricing = pricing(&section.section("pricing"));
-    let limits = limits(&section.section("limits"));
+    let limits = limits::of_key(&section.section("limits"));
     Some(Provider {
         id: id?,
         name: section.text("name"),
@@ -183,20 +182,4 @@ fn pricing(section: &Section<'_>) -> Option<Pricing> {
     };
     section.choice("currency", &[("USD", ()), ("usd", ())]);
     Some(Pricing { input: price("input_token_cost"), output: price("output_token_cost") })
-}
-
-fn limits(section: &Section<'_>) -> KeyLimits {
-    // 0 is "no limit", as in the original.
-    let limit = |key: &str| section.get(key)?.integer(0..=MAX_RATE).filter(|n| *n > 0);
-    let second = std::time::Duration::from_secs(1);
-    let window = section.get("session_type");
-    KeyLimits {
-        req_per_min: limit("req_per_min"),
-        tokens_per_min: limit("tokens_per_min"),
-        max_tokens: limit("max_tokens"),
-        session_limit: limit("session_limit"),
-        session_window: window
-            .and_then(|field| field.duration(Bare::Seconds, second..=MAX_SESSION_WINDOW))
-            .unwrap_or(DEFAULT_SESSION_WINDOW),
-    }
 }

@@ -1,7 +1,8 @@
-//! Section `storage`: accepted as the original has it, not built yet.
+//! Section `storage`. Of it, `runtime` of type `redis` is built; the rest is accepted as the original has it.
 
 use std::time::Duration;
 
+use super::redis;
 use crate::config::duration::Bare;
 use crate::config::field::Section;
 use crate::config::limits::{MAX_CACHE_TTL, MAX_CONNECTIONS};
@@ -40,9 +41,15 @@ fn runtime(section: &Section<'_>) -> RuntimeStore {
     for table in ["table_usage", "table_cache", "table_history"] {
         section.text(table);
     }
+    let kind = section.choice("type", &RUNTIME).unwrap_or(RuntimeStoreType::Memory);
+    let is_redis = kind == RuntimeStoreType::Redis;
+    if !is_redis {
+        redis::check_unused(section);
+    }
     RuntimeStore {
-        kind: section.choice("type", &RUNTIME).unwrap_or(RuntimeStoreType::Memory),
-        addr: section.secret("addr"),
+        kind,
+        redis: is_redis.then(|| redis::read(section)),
+        addr: if is_redis { None } else { section.secret("addr") },
         password: optional_secret(section, "password"),
         api_key: optional_secret(section, "api_key"),
         database: section.text("database"),
@@ -61,7 +68,7 @@ fn runtime(section: &Section<'_>) -> RuntimeStore {
 }
 
 /// Files say `password: ""` for a store without one.
-fn optional_secret(section: &Section<'_>, key: &str) -> Option<Secret> {
+pub(super) fn optional_secret(section: &Section<'_>, key: &str) -> Option<Secret> {
     let field = section.get(key)?;
     if field.is_empty_text() { None } else { field.secret() }
 }

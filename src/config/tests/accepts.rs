@@ -27,6 +27,9 @@ fn the_smallest_file_gets_every_default() {
     assert!(config.logging.access.enabled);
     assert_eq!(config.logging.prometheus.endpoint, "/metrics");
     assert_eq!(config.policy.algorithm, Algorithm::RoundRobin);
+    assert_eq!(config.policy.token_reserve, TokenReserve::Expected);
+    assert_eq!((config.policy.budget_wait, config.policy.budget_queue), (seconds(2), 1024));
+    assert_eq!(config.storage.runtime.redis, None);
     let provider = &config.providers[0];
     assert_eq!(provider.base_url.to_string(), "https://api.openai.com/v1");
     assert_eq!(provider.api_keys[0].expose(), "sk-1");
@@ -135,7 +138,9 @@ fn everything_the_original_knows_is_accepted() {
     assert_eq!((limits.req_per_min, limits.max_tokens), (Some(200), None));
     assert_eq!(limits.session_window, Duration::from_secs(86_400));
     assert_eq!(config.storage.runtime.max_memory_bytes, Some(512 << 20));
-    assert_eq!(config.storage.runtime.password, None);
+    let redis = config.storage.runtime.redis.unwrap();
+    assert_eq!(redis.addrs, [RedisAddr { host: "localhost".into(), port: 6379 }]);
+    assert_eq!((redis.password, redis.database, redis.tls), (None, 0, false));
     assert_eq!(config.providers[1].base_url.path, "/v1");
 
     let noted: Vec<&str> = loaded.notices.iter().map(|n| n.path.as_str()).collect();

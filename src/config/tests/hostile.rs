@@ -15,6 +15,9 @@ fn secrets_are_never_printed() {
         "api_keys: [{id: 'b d', key: S, kye: S}, {key: S, allowed_providers: [x]}]\n",
         "server: {admin_api_key: 'S S', lisen: S, webui: {enabled: x, admin_password: S}}\n",
         "storage: {runtime: {type: x, addr: 'redis://u:S@h', password: S, api_key: S}}\n",
+        "storage: {runtime: {type: redis, addr: 'redis://u:S@h,S:x,rediss://:%4S@S:0', password: S, databse: S}}\n",
+        "storage: {runtime: {type: redis, addr: ['u:S@h', 'http://u:S@h', 'redis://h/S', '::S'], database: 1}}\n",
+        "storage: {runtime: {type: redis, mode: cluster, addr: 'redis://u:S@h,redis://u:xS@h'}}\n",
         "logging: {providers: [{nmae: x, endpoint: 'https://h/S', headers: {a: \"S\\n\"}}]}\n",
         // The wrong place or shape.
         "api_keys: S\nllm_providers: S\n",
