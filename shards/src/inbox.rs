@@ -3,20 +3,16 @@
 //!
 //! Lock-free: a crossbeam queue, and an eventfd to wake the shard's ring. A full mailbox gives the message back.
 
-use std::{
-    cell::RefCell,
-    io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, io, os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use crossbeam::queue::ArrayQueue;
 use monoio::net::TcpStream;
 
+use crate::event::{self, Event};
+
 struct Shared<T> {
     queue: ArrayQueue<T>,
-    wake: OwnedFd,
+    wake: Event,
 }
 
 /// The sending end; cheap to clone, usable from any thread.
@@ -37,10 +33,7 @@ impl<T> Outbox<T> {
     /// Gives `message` back when the mailbox is full.
     pub fn send(&self, message: T) -> Result<(), T> {
         self.shared.queue.push(message)?;
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight readable bytes, an open eventfd. The write can only fail where the counter is at its
-        // maximum, and then the shard is about to be woken anyway.
-        unsafe { libc::write(self.shared.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        self.shared.wake.signal();
         Ok(())
     }
 }
@@ -55,14 +48,7 @@ pub struct Inbox<T> {
 /// # Errors
 /// The error of `eventfd(2)`.
 pub fn inbox<T>(capacity: usize) -> io::Result<(Outbox<T>, Inbox<T>)> {
-    // SAFETY: no pointers; the returned fd is owned below.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh fd that nothing else owns.
-    let wake = unsafe { OwnedFd::from_raw_fd(fd) };
-    let shared = Arc::new(Shared { queue: ArrayQueue::new(capacity.max(1)), wake });
+    let shared = Arc::new(Shared { queue: ArrayQueue::new(capacity.max(1)), wake: Event::new()? });
     Ok((Outbox { shared: Arc::clone(&shared) }, Inbox { shared }))
 }
 
@@ -95,9 +81,7 @@ impl Readiness {
 
     pub(crate) async fn wait(&self) -> io::Result<()> {
         self.poll.readable(false).await?;
-        let mut count = [0u8; 8];
-        // SAFETY: eight writable bytes; the fd is non-blocking.
-        unsafe { libc::read(self.poll.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        event::reset(&self.poll);
         Ok(())
     }
 }
