@@ -34,8 +34,10 @@ enum When {
     Unless(&'static [&'static str]),
     /// Not if the section says `enabled: false`.
     Enabled,
+    /// Not if the section is of this `type`, which is built.
+    UnlessType(&'static str),
 }
-use When::{Always, Enabled, Unless};
+use When::{Always, Enabled, Unless, UnlessType};
 
 /// Keys accepted but not built: (path, when, what happens instead). `[]` is any item.
 #[rustfmt::skip]
@@ -44,13 +46,8 @@ const NOT_BUILT: &[(&str, When, &str)] = &[
     ("server.cors",                 Enabled, "no CORS headers are sent"),
     ("server.webui",                Enabled, "there is no web UI"),
     ("storage.config",              Always,  "the configuration is read from its file only"),
-    ("storage.runtime",             Always,  "usage is not kept after a restart"),
+    ("storage.runtime",             UnlessType("redis"), "usage is not kept after a restart"),
     ("logging.providers",           Unless(&[""]), "logs go to `logging.access` only"),
-    ("llm_providers[].limits",      Always,  "no rate limit is applied"),
-    ("api_keys[].limits",           Always,  "no rate limit is applied"),
-    ("policy.token_reserve",        Always,  "no rate limit is applied"),
-    ("policy.budget_wait",          Always,  "no rate limit is applied"),
-    ("policy.budget_queue",         Always,  "no rate limit is applied"),
     ("policy.strategy",             Always,  "the keys of a provider take turns"),
     ("policy.algorithm",            Unless(&["round_robin"]), "the keys of a provider take turns"),
     ("policy.weights",              Always,  "no provider is preferred"),
@@ -148,15 +145,15 @@ fn applies(when: &When, node: &Node) -> bool {
         Value::List(items) => items.is_empty() && words.contains(&""),
         Value::Map(_) => false,
     };
+    let says = |key: &str, words: &[&str]| match &node.value {
+        Value::Map(entries) => entries.iter().any(|e| e.key == key && is_word(&e.value, words)),
+        _ => false,
+    };
     match when {
         Always => true,
         Unless(words) => !is_word(node, words),
-        Enabled => match &node.value {
-            Value::Map(entries) => {
-                !entries.iter().any(|e| e.key == "enabled" && is_word(&e.value, &["false", "no", "off"]))
-            }
-            _ => true,
-        },
+        Enabled => !says("enabled", &["false", "no", "off"]),
+        UnlessType(built) => !says("type", &[built]),
     }
 }
 

@@ -149,9 +149,7 @@ fn everything_the_original_knows_is_accepted() {
         "server.cors",
         "server.webui",
         "storage.config",
-        "storage.runtime",
         "logging.providers",
-        "llm_providers[].limits",
         "policy.strategy",
         "policy.algorithm",
         "policy.weights",
@@ -190,7 +188,8 @@ fn notices_keep_quiet_when_nothing_is_lost() {
     let text = with_provider(
         "server: {cors: {enabled: false}, webui: {enabled: no}}\n\
          policy: {algorithm: round_robin, cache: {enabled: false}, fallback: {enabled: off}}\n\
-         http: {version: \"1.1\"}\nlogging: {providers: []}\napi_keys: [{key: k}]\n",
+         http: {version: \"1.1\"}\nlogging: {providers: []}\napi_keys: [{key: k, limits: {spend_per_day: 5}}]\n\
+         storage: {runtime: {type: redis}}\n",
     );
     assert_eq!(load(&text).notices, []);
 }

@@ -123,6 +123,20 @@ fn a_url_and_the_keys_are_one() {
     assert_eq!((found.username, found.password.unwrap().expose()), (None, "p"));
 }
 
+/// Only Redis is built of the stores; each other one is asked for in vain.
+#[test]
+fn a_store_that_is_not_built_is_noted() {
+    for (runtime, noted) in
+        [("{type: redis}", false), ("{type: sql}", true), ("{type: memory}", true), ("{pool_size: 1}", true)]
+    {
+        let text = with_provider(&format!("storage: {{runtime: {runtime}}}\n"));
+        let notices = load(&text).notices;
+        let found = notices.iter().find(|notice| notice.path == "storage.runtime");
+        assert_eq!(found.is_some(), noted, "{runtime}");
+        assert!(found.is_none_or(|notice| notice.message.ends_with("usage is not kept after a restart")));
+    }
+}
+
 #[test]
 fn what_is_wrong_has_its_place_and_words() {
     let store = |keys: &str| with_provider(&format!("storage: {{runtime: {{type: redis, {keys}}}}}\n"));
