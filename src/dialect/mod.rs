@@ -9,5 +9,6 @@
 
 pub mod json;
 pub mod openai;
+pub mod ratelimit;
 pub mod sse;
 pub mod usage;
