@@ -32,6 +32,7 @@ llm_providers:
 api_keys:
   - {{id: tester, key: {KEY}}}
   - {{id: limited, key: sk-limited-0123456789, allowed_providers: [tight]}}
+  - {{id: small, key: sk-two-a-minute, limits: {{req_per_min: 2}}}}
 model_aliases: {{fast: 'openai:gpt-4o-mini'}}
 "
         ),

@@ -14,6 +14,7 @@ use coo_shards::{
     http1::{head::HeadLimits, server},
     inbox,
     listen::{self, Spread},
+    mesh,
     pool::{self, Origin},
     tls,
 };
@@ -24,6 +25,7 @@ use crate::{
     control::{self, Order, Plane},
     gateway::{
         access_log::AccessLog,
+        budget::{self, Clock, MESH_MESSAGES, Rules},
         shard::{self, Setup},
     },
     journal,
@@ -93,7 +95,7 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
         .collect::<Vec<_>>()
         .join(", ");
 
-    let snapshot = Arc::new(Snapshot::new(config));
+    let snapshot = Arc::new(Snapshot::new(config, shards));
     let origins = origins(config, &snapshot)?;
     let server_tls = match &config.server.tls {
         Some(files) => Some(tls::server_config(&files.cert_file, &files.key_file).map_err(text)?),
@@ -109,10 +111,12 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
         outboxes.push(outbox);
         inboxes.push(inbox);
     }
+    let clock = Clock::start();
+    let mesh = mesh::mesh(shards, MESH_MESSAGES).map_err(text)?;
     // A shard gets a CPU of its own where there are enough; oversubscribed shards are left to the scheduler.
     let pinned = shards <= cpus.len();
     let mut threads = Vec::with_capacity(shards);
-    for (index, inbox) in inboxes.into_iter().enumerate() {
+    for (index, (inbox, port)) in inboxes.into_iter().zip(mesh).enumerate() {
         let orders = orders.clone();
         let setup = Setup {
             index,
@@ -139,6 +143,17 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
                 orders.try_send(Order::Metrics(shard, ticket)).is_ok()
             }),
             drain: config.server.timeouts.drain,
+            budget: budget::Setup {
+                limits: Arc::clone(&snapshot.budgets.limits),
+                keys: snapshot.providers.iter().map(|upstream| upstream.keys.len()).collect(),
+                clock,
+                port,
+                rules: Rules {
+                    wait: config.policy.budget_wait,
+                    queue: config.policy.budget_queue,
+                    tokens: config.policy.token_reserve,
+                },
+            },
         };
         let cpu = if pinned { cpus.get(index).copied() } else { None };
         threads.push(executor::spawn(index, cpu, driver, false, move || shard::run(setup)).map_err(text)?);

@@ -15,6 +15,7 @@
 //! prints one, and a diagnostic masks whatever it does not know to be harmless.
 
 mod base_url;
+pub mod budgets;
 mod check;
 mod context;
 mod diagnostic;

@@ -9,7 +9,10 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use super::{Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme};
+use super::{
+    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme, TokenReserve,
+    budgets::{Budgets, Builder, KeyBudget},
+};
 
 /// A provider, by its place in [`Snapshot::providers`].
 pub type ProviderId = usize;
@@ -29,6 +32,10 @@ pub struct Snapshot {
     bare: HashMap<String, ProviderId>,
     /// Model ids as `GET /v1/models` lists them, with the provider that serves them.
     pub listed: Vec<(String, ProviderId)>,
+    /// All limits of keys.
+    pub budgets: Budgets,
+    /// What a request takes from token limits before it is sent.
+    pub token_reserve: TokenReserve,
 }
 
 /// One provider.
@@ -42,6 +49,8 @@ pub struct Upstream {
     pub base_url: BaseUrl,
     /// Its keys.
     pub keys: Vec<Key>,
+    /// Whether any of them has a limit.
+    pub limited: bool,
     /// The model of a request that names only the provider.
     pub default_model: Option<String>,
     /// Names of the header fields the configuration adds, which a client's own must not repeat.
@@ -58,6 +67,8 @@ pub struct Upstream {
 pub struct Key {
     /// The key as metrics and logs may show it.
     pub masked: String,
+    /// Its limits.
+    pub budget: KeyBudget,
     chat: Vec<u8>,
     embeddings: Vec<u8>,
 }
@@ -87,6 +98,8 @@ impl Key {
 pub struct Client {
     /// Its id.
     pub id: String,
+    /// Its limits.
+    pub budget: KeyBudget,
     allowed: Option<Vec<bool>>,
 }
 
@@ -159,9 +172,10 @@ const FAMILIES: [(&str, ProviderType); 18] = [
 ];
 
 impl Snapshot {
-    /// Compiles a checked configuration.
+    /// Compiles a checked configuration for so many shards.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, shards: usize) -> Self {
+        let mut budgets = Builder::new(shards);
         let enabled: Vec<&Provider> = config.providers.iter().filter(|provider| provider.enabled).collect();
         let provider_ids: HashMap<String, ProviderId> =
             enabled.iter().enumerate().map(|(index, provider)| (provider.id.clone(), index)).collect();
@@ -195,11 +209,22 @@ impl Snapshot {
                         Some(enabled.iter().map(|provider| ids.contains(&provider.id)).collect())
                     }
                 };
-                Client { id: client.id.clone(), allowed }
+                let budget = budgets.client(&client.id, &client.limits);
+                Client { id: client.id.clone(), budget, allowed }
             })
             .collect();
-        let providers = enabled.into_iter().map(upstream).collect();
-        Self { providers, clients, keys, provider_ids, aliases, bare, listed }
+        let providers = enabled.into_iter().map(|provider| upstream(provider, &mut budgets)).collect();
+        Self {
+            providers,
+            clients,
+            keys,
+            provider_ids,
+            aliases,
+            bare,
+            listed,
+            budgets: budgets.build(),
+            token_reserve: config.policy.token_reserve,
+        }
     }
 
     /// The client that `key` belongs to.
@@ -236,8 +261,8 @@ impl Snapshot {
     }
 }
 
-fn upstream(provider: &Provider) -> Upstream {
-    let keys = provider
+fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
+    let keys: Vec<Key> = provider
         .api_keys
         .iter()
         .map(|key| {
@@ -258,6 +283,7 @@ fn upstream(provider: &Provider) -> Upstream {
                 head.into_bytes()
             };
             Key {
+                budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
                 masked: key.masked(),
                 chat: head("/chat/completions"),
                 embeddings: head("/embeddings"),
@@ -269,6 +295,7 @@ fn upstream(provider: &Provider) -> Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
         base_url: provider.base_url.clone(),
+        limited: keys.iter().any(|key| key.budget.is_limited()),
         keys,
         extra_headers: provider.headers.iter().map(|(name, _)| name.clone()).collect(),
         default_model: provider.model.clone(),
@@ -304,7 +331,7 @@ api_keys:
 model_aliases: {fast: 'openai:gpt-4o-mini', 'a:b': 'local:x:y'}
 ";
         let loaded = load_str("test.yaml", text, &ProcessEnv).unwrap_or_else(|failed| panic!("{failed}"));
-        Snapshot::new(&loaded.config)
+        Snapshot::new(&loaded.config, 2)
     }
 
     #[test]

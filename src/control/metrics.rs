@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::{Plane, process};
 use crate::{
-    config::snapshot::Snapshot,
+    config::{budgets::Owner, snapshot::Snapshot},
     gateway::{
         metrics::{Labels, Metrics, Series},
         shard::Sample,
@@ -223,6 +223,7 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
         let _ = writeln!(out, "coo_llm_upstream_connections{{shard=\"{shard}\",state=\"active\"}} {used}");
         let _ = writeln!(out, "coo_llm_upstream_connections{{shard=\"{shard}\",state=\"idle\"}} {idle}");
     }
+    budgets(out, plane, samples);
     if let Some(log) = &plane.log {
         let help = "Access log lines dropped because the writer fell behind.";
         family(out, "coo_llm_access_log_dropped_total", "counter", help);
@@ -230,4 +231,48 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
     }
     family(out, "coo_llm_build_info", "gauge", "The version that runs.");
     let _ = writeln!(out, "coo_llm_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+}
+
+/// The limits of keys and clients: each is known in full at its home.
+fn budgets(out: &mut String, plane: &Plane, samples: &[Sample]) {
+    let budgets = &plane.snapshot.budgets;
+    if budgets.limits.is_empty() {
+        return;
+    }
+    let mut rows: Vec<_> = samples.iter().flat_map(|sample| sample.budgets.iter().copied()).collect();
+    rows.sort_unstable();
+    type Row = (u32, i64, i64, i64);
+    let families: [(&str, &str, fn(&Row) -> i64); 3] = [
+        ("coo_llm_budget_spent", "Spent within the limit's window.", |row| row.1),
+        ("coo_llm_budget_granted", "Granted to shards and not reported as spent yet.", |row| row.2),
+        ("coo_llm_budget_free", "Left to grant.", |row| row.3),
+    ];
+    let labels = |id: u32| {
+        let described = budgets.described.get(id as usize)?;
+        let (provider, key, client) = match &described.owner {
+            Owner::Key(provider, key) => (provider.as_str(), key.as_str(), ""),
+            Owner::Client(client) => ("", "", client.as_str()),
+        };
+        Some(format!(
+            "provider=\"{}\",key=\"{}\",client=\"{}\",limit=\"{}\"",
+            quoted(provider),
+            quoted(key),
+            quoted(client),
+            described.counts.name()
+        ))
+    };
+    family(out, "coo_llm_budget_limit", "gauge", "The limit: requests, tokens or micro-USD.");
+    for (id, limit) in (0..).zip(budgets.limits.iter()) {
+        if let Some(labels) = labels(id) {
+            let _ = writeln!(out, "coo_llm_budget_limit{{{labels}}} {}", limit.amount);
+        }
+    }
+    for (name, help, value) in families {
+        family(out, name, "gauge", help);
+        for row in &rows {
+            if let Some(labels) = labels(row.0) {
+                let _ = writeln!(out, "{name}{{{labels}}} {}", value(row));
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! [`openai::stream::StreamFilter`] (streams). What goes wrong is answered by
 //! [`openai::error::GatewayError`].
 
+pub mod estimate;
 pub mod json;
 pub mod openai;
 pub mod ratelimit;

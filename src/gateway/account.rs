@@ -7,7 +7,11 @@ use std::{
 
 use http::StatusCode;
 
-use super::{request::Context, shard::Shard};
+use super::{
+    budget::{reserve::Reservation, settle::Outcome},
+    request::Context,
+    shard::Shard,
+};
 use crate::{
     config::snapshot::{ClientId, ProviderId},
     dialect::{
@@ -57,6 +61,10 @@ pub struct Account {
     pub detail: Option<String>,
     /// Tokens used, as the provider counted them.
     pub usage: Option<Usage>,
+    /// What was taken from limits for it.
+    pub reservation: Option<Box<Reservation>>,
+    /// Whether the provider refused it, so that it used nothing.
+    pub refused: bool,
 }
 
 impl Account {
@@ -81,6 +89,8 @@ impl Account {
             error: Some("client_closed"),
             detail: None,
             usage: None,
+            reservation: None,
+            refused: false,
         }
     }
 
@@ -93,9 +103,19 @@ impl Account {
         self.stream = stream;
     }
 
+    /// Notes that it is about to be sent: what it spends counts from now.
+    pub fn sending(&mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            self.shard.budget.redate(reservation, false);
+        }
+    }
+
     /// Notes that the provider has begun to answer.
     pub fn first_byte(&mut self) {
         self.first_byte = Some(self.received.elapsed());
+        if let Some(reservation) = &mut self.reservation {
+            self.shard.budget.redate(reservation, true);
+        }
     }
 
     /// Notes the first event with content.
@@ -106,6 +126,7 @@ impl Account {
     /// Notes the status of the answer. It counts as abandoned until [`Account::sent`].
     pub fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
+        self.refused = status.as_u16() >= 400;
         self.error = None;
         if self.provider.is_some() {
             self.error = Some("client_closed");
@@ -148,11 +169,35 @@ impl Account {
     }
 }
 
+impl Account {
+    fn settle(&mut self) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let outcome = match &self.usage {
+            _ if self.attempts == 0 => Outcome::Unsent,
+            Some(usage) => {
+                if let Some(provider) = self.provider {
+                    self.shard.budget.learn(provider, &self.model, usage.output_tokens());
+                }
+                let tokens = usage.prompt_tokens.saturating_add(usage.output_tokens());
+                let micro_usd = self.cost().0.div_ceil(1_000_000);
+                Outcome::Used(
+                    i64::try_from(tokens).unwrap_or(i64::MAX),
+                    i64::try_from(micro_usd).unwrap_or(i64::MAX),
+                )
+            }
+            None if self.refused => Outcome::Refused,
+            None => Outcome::Unknown,
+        };
+        self.shard.budget.settle(&reservation, outcome);
+    }
+}
+
 impl Drop for Account {
     fn drop(&mut self) {
         if self.error == Some("client_closed") {
             self.status = CLIENT_CLOSED_REQUEST;
         }
+        self.settle();
         let took = self.received.elapsed();
         let shard = Rc::clone(&self.shard);
         shard.metrics.borrow_mut().record(self, took);

@@ -12,7 +12,7 @@ use coo_shards::{
 };
 use http::{Method, StatusCode};
 
-use super::{account::Account, failure, shard::Shard};
+use super::{account::Account, failure, learn, shard::Shard};
 use crate::{
     config::snapshot::{ProviderId, Upstream},
     dialect::openai::{
@@ -66,17 +66,20 @@ pub async fn send<'a>(
     let mut connection =
         shard.pool.checkout(outgoing.provider).await.map_err(|error| refused(account, error))?;
     loop {
+        account.sending();
         account.attempts += 1;
         let exchanged = connection
             .exchange(&Method::POST, outgoing.written(), shard.first_byte(account), shard.upstream_head)
             .await;
         match exchanged {
             Ok(head) if head.status == StatusCode::UNAUTHORIZED => {
+                account.refused = true;
                 // It is our key that was refused, not the client's; and the message would show part of ours.
                 return Err(failure::upstream(provider, UpstreamFault::Auth));
             }
             Ok(head) => {
                 account.first_byte();
+                learn::from(shard, outgoing, account, &connection, &head);
                 return Ok(Answer { connection, head, upstream: outgoing.upstream });
             }
             Err(failed) if failed.replayable => {

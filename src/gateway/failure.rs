@@ -13,7 +13,10 @@ use coo_shards::{
 use http::StatusCode;
 
 use super::shard::Shard;
-use crate::dialect::openai::error::{GatewayError, UpstreamFault};
+use crate::{
+    config::snapshot::ClientId,
+    dialect::openai::error::{GatewayError, UpstreamFault},
+};
 
 /// Seconds after which a client may try again when this process has no room.
 const RETRY_AFTER_S: u64 = 1;
@@ -83,7 +86,7 @@ pub fn status(error: &GatewayError, own: Option<StatusCode>) -> StatusCode {
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The whole answer.
+/// The whole answer; to a known `client` it says what is left of its limits.
 #[must_use]
 pub fn answer(
     error: &GatewayError,
@@ -91,6 +94,7 @@ pub fn answer(
     version: Version,
     persist: bool,
     head_only: bool,
+    client: Option<(&Shard, ClientId)>,
 ) -> Buf {
     let mut body = Vec::with_capacity(256);
     error.write_body(&mut body);
@@ -104,13 +108,21 @@ pub fn answer(
         GatewayError::MissingApiKey | GatewayError::InvalidApiKey => {
             encode::field(out, "www-authenticate", b"Bearer");
         }
-        GatewayError::RateLimited { retry_after_s, .. } => {
-            encode::number_field(out, "retry-after", *retry_after_s);
+        GatewayError::RateLimited { retry_after_ms, .. } => {
+            encode::number_field(out, "retry-after", retry_after_ms.div_ceil(1000));
+            // What the OpenAI SDKs look at first.
+            encode::number_field(out, "retry-after-ms", *retry_after_ms);
+        }
+        GatewayError::BudgetSpent { retry_after_ms, .. } if *retry_after_ms < u64::MAX => {
+            encode::number_field(out, "retry-after", retry_after_ms.div_ceil(1000));
         }
         GatewayError::NoCapacity { .. } | GatewayError::Draining => {
             encode::number_field(out, "retry-after", RETRY_AFTER_S);
         }
         _ => {}
+    }
+    if let Some((shard, client)) = client {
+        shard.write_limits(client, out);
     }
     encode::number_field(out, "content-length", body.len() as u64);
     connection(out, version, persist);

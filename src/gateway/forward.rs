@@ -4,12 +4,20 @@ use std::rc::Rc;
 
 use coo_shards::http1::server::{Request, Responder};
 
-use super::{account::Account, attempt, request::Context, respond, route, shard::Shard};
-use crate::dialect::openai::{
-    error::GatewayError,
-    request::{self, Endpoint},
-    splice::Splice,
+use super::{
+    account::Account, attempt, budget::reserve::Spender, request::Context, respond, route, shard::Shard,
 };
+use crate::{
+    config::budgets::KeyBudget,
+    dialect::openai::{
+        error::GatewayError,
+        request::{self, Endpoint},
+        splice::Splice,
+    },
+};
+
+/// The limits of who has none.
+static UNLIMITED: KeyBudget = KeyBudget { limits: [None; 6], max_tokens: None };
 
 /// Forwards `request` and passes the answer on; whether the client's connection may persist.
 ///
@@ -33,8 +41,21 @@ pub async fn forward(
     let _place = shard.admit().ok_or_else(no_capacity)?;
 
     let turn = shard.turns.next(target.provider, upstream.keys.len()).ok_or_else(no_capacity)?;
-    let key = upstream.keys.get(turn).ok_or_else(no_capacity)?;
-    account.key = Some(turn);
+    let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
+    let client = client.map_or(&UNLIMITED, |client| &client.budget);
+    let chosen = if upstream.limited || client.is_limited() || shard.budget.has_rested(target.provider) {
+        let spender =
+            Spender { snapshot: &shard.snapshot, client, provider: target.provider, upstream, turn };
+        let need = shard.budget.need(&spender, &facts, &target.model, body)?;
+        // On the heap: its waiting would burden every request's future.
+        let (chosen, reservation) = Box::pin(shard.budget.reserve(spender, need)).await?;
+        account.reservation = reservation;
+        chosen
+    } else {
+        turn
+    };
+    let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
+    account.key = Some(chosen);
     let prepared = match endpoint {
         Endpoint::ChatCompletions => key.chat_head(),
         Endpoint::Embeddings => key.embeddings_head(),

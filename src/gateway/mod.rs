@@ -2,15 +2,17 @@
 //!
 //! [`serve`] is one client connection. For each request: parse the head (the engine), find the route
 //! ([`request`]), authenticate ([`auth`]), read the body, and then [`answer`]: resolve the model ([`route`]),
-//! choose a key ([`select`]), send it to the provider ([`attempt`]), pass the answer on ([`respond`]) and settle
+//! reserve what it will use from one of the provider's keys ([`budget`]), send it to the provider ([`attempt`]), pass the answer on ([`respond`]) and settle
 //! the account ([`account`]). Everything here runs on one shard and touches only that shard's memory.
 
 pub mod access_log;
 pub mod account;
 pub mod attempt;
 pub mod auth;
+pub mod budget;
 pub mod failure;
 pub mod forward;
+pub mod learn;
 pub mod metrics;
 pub mod request;
 pub mod respond;
@@ -173,7 +175,9 @@ async fn refuse(
 ) -> bool {
     let mut account = Account::open(shard, context);
     let version = context.map_or(Version::Http11, |context| context.version);
-    let answer = failure::answer(error, status, version, persist, context.is_some_and(|c| c.head_only));
+    let head_only = context.is_some_and(|context| context.head_only);
+    let client = context.and_then(|context| context.client).map(|client| (&**shard, client));
+    let answer = failure::answer(error, status, version, persist, head_only, client);
     account.failed(error, failure::status(error, status));
     responder.send(answer).await.is_ok()
 }
@@ -194,7 +198,8 @@ async fn answer(shard: &Rc<Shard>, job: Box<Job>, responder: &mut Responder) -> 
         Err(error) => {
             account.failed(&error, failure::status(&error, None));
             let persist = context.persists(shard);
-            let answer = failure::answer(&error, None, context.version, persist, context.head_only);
+            let client = context.client.map(|client| (&**shard, client));
+            let answer = failure::answer(&error, None, context.version, persist, context.head_only, client);
             Box::pin(responder.send(answer)).await.is_ok() && persist
         }
     }

@@ -62,7 +62,7 @@ fn is_event_stream(answer: &Answer<'_>) -> bool {
 }
 
 /// Appends status line and the end-to-end fields of the provider's answer.
-fn begin(out: &mut Vec<u8>, answer: &Answer<'_>) {
+fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context) {
     encode::status_line(out, answer.head.status);
     let bytes = answer.connection.head_bytes();
     for field in &answer.head.fields {
@@ -70,6 +70,9 @@ fn begin(out: &mut Vec<u8>, answer: &Answer<'_>) {
             out.extend_from_slice(field.line(bytes));
             out.extend_from_slice(b"\r\n");
         }
+    }
+    if let Some(client) = context.client {
+        shard.write_limits(client, out);
     }
 }
 
@@ -83,13 +86,17 @@ fn forwards(field: &Field, head: &[u8]) -> bool {
     }
     let name = field.name(head);
     let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    !match name.len() {
-        7 => is("alt-svc"),
-        14 => is("openai-project"),
-        19 => is("openai-organization"),
-        25 => is("strict-transport-security"),
-        _ => false,
-    }
+    // What is left of our key's limits there is not what is left of the client's here.
+    let limits = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-ratelimit-"))
+        || name.get(..20).is_some_and(|start| start.eq_ignore_ascii_case(b"anthropic-ratelimit-"));
+    !limits
+        && !match name.len() {
+            7 => is("alt-svc"),
+            14 => is("openai-project"),
+            19 => is("openai-organization"),
+            25 => is("strict-transport-security"),
+            _ => false,
+        }
 }
 
 /// An answer that is not a stream.
@@ -103,7 +110,7 @@ async fn whole(
     let id = &answer.upstream.id;
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer);
+    begin(out.vec_mut(), &answer, shard, context);
     answer.connection.consume_head(&answer.head);
     let mut scanner = UsageScanner::new();
     let mut body = Buf::empty();
@@ -263,7 +270,7 @@ async fn stream(
     let chunked = context.version == Version::Http11;
     let persist = context.persists(shard) && chunked;
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer);
+    begin(out.vec_mut(), &answer, shard, context);
     finish_head(out.vec_mut(), None, context, persist);
     answer.connection.consume_head(&answer.head);
     let mut filter = StreamFilter::new(hide_usage);

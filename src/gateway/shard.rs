@@ -12,6 +12,7 @@ use std::{
 };
 
 use coo_shards::{
+    budget::LimitId,
     http1::{head::HeadLimits, server},
     inbox::{Flag, Inbox, Outbox},
     listen::{self, Accepted, Spread},
@@ -19,8 +20,17 @@ use coo_shards::{
     stream, time,
 };
 
-use super::{access_log::AccessLog, account::Account, metrics::Metrics, select::RoundRobin};
-use crate::config::{UpstreamTimeouts, snapshot::Snapshot};
+use super::{
+    access_log::AccessLog,
+    account::Account,
+    budget::{self, Budget},
+    metrics::Metrics,
+    select::RoundRobin,
+};
+use crate::config::{
+    UpstreamTimeouts,
+    snapshot::{ClientId, Snapshot},
+};
 
 /// Answer to a connection beyond `server.max_connections`; written before anything is read.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
@@ -54,6 +64,8 @@ pub struct Sample {
     pub in_flight: usize,
     /// Open upstream connections, and how many of them are idle.
     pub upstream: (usize, usize),
+    /// The limits kept by this shard: spent within the window, granted and unheard of, free.
+    pub budgets: Vec<(LimitId, i64, i64, i64)>,
 }
 
 /// All that a shard is built from; made on the main thread, moved to the shard's.
@@ -94,6 +106,8 @@ pub struct Setup {
     pub ask_metrics: Box<dyn Fn(usize, u64) -> bool + Send>,
     /// How long draining may take.
     pub drain: Duration,
+    /// Limits, and the way to other shards that share them.
+    pub budget: budget::Setup,
 }
 
 /// What the requests of one shard share.
@@ -120,6 +134,8 @@ pub struct Shard {
     pub metrics: RefCell<Metrics>,
     /// The access log.
     pub log: RefCell<AccessLog>,
+    /// What may be spent.
+    pub budget: Budget,
     /// Raised when the shard is to end.
     pub draining: Flag,
     timeouts: UpstreamTimeouts,
@@ -173,6 +189,15 @@ impl Shard {
         wait.min(self.timeouts.total.saturating_sub(account.received.elapsed()))
     }
 
+    /// Appends to a response head what is left of a client's limits.
+    pub fn write_limits(&self, client: ClientId, out: &mut Vec<u8>) {
+        if let Some(client) = self.snapshot.clients.get(client)
+            && client.budget.is_limited()
+        {
+            self.budget.write_headers(&self.snapshot, &client.budget, out);
+        }
+    }
+
     /// The metrics of all shards in the Prometheus text format; `None` where they cannot be had now.
     pub async fn rendered_metrics(&self) -> Option<Vec<u8>> {
         let ticket = self.tickets.get();
@@ -212,6 +237,7 @@ impl Shard {
             metrics: self.metrics.borrow().clone(),
             in_flight: self.in_flight.get(),
             upstream: self.pool.counts(),
+            budgets: self.budget.snapshot(),
         }
     }
 }
@@ -224,6 +250,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
     let Setup { index, spread, inbox, shards, listeners, max_connections, drain, .. } = setup;
     let shard = Rc::new(Shard {
         index,
+        budget: Budget::new(setup.budget, index, shards.len()),
         turns: RoundRobin::new(setup.snapshot.providers.len(), index),
         snapshot: setup.snapshot,
         limits: Rc::new(setup.limits),
@@ -244,6 +271,11 @@ pub async fn run(setup: Setup) -> io::Result<()> {
     });
     let logging = Rc::clone(&shard);
     time::on_tick(Rc::new(move |_| logging.log.borrow_mut().flush()));
+
+    let counting = Rc::clone(&shard);
+    time::on_tick(Rc::new(move |_| counting.budget.tick()));
+    let (telling, port) = (Rc::clone(&shard), shard.budget.port());
+    monoio::spawn(port.run(move |from, note| telling.budget.handle(from, note)));
 
     let receiving = Rc::clone(&shard);
     monoio::spawn(inbox.run(move |message| match message {

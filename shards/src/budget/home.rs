@@ -17,7 +17,23 @@ pub struct Authority {
     window: Window,
     outstanding: i64,
     queue: Queue,
-    closed: (i64, Millis),
+    closed: Closed,
+}
+
+/// A part of a limit that the provider says is used up, which its budget regains evenly until it is whole again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Closed {
+    amount: i64,
+    from: Millis,
+    until: Millis,
+}
+
+impl Closed {
+    fn at(&self, now: Millis) -> i64 {
+        let (left, whole) = (self.until.saturating_sub(now), self.until.saturating_sub(self.from).max(1));
+        let share = i128::from(self.amount) * i128::from(left.min(whole)) / i128::from(whole);
+        i64::try_from(share).unwrap_or(self.amount)
+    }
 }
 
 impl Authority {
@@ -29,15 +45,14 @@ impl Authority {
             window: Window::new(limit.period),
             outstanding: 0,
             queue: Queue::new(id, holders),
-            closed: (0, 0),
+            closed: Closed::default(),
         }
     }
 
     /// What may be granted now.
     #[must_use]
     pub fn free(&self, now: Millis) -> i64 {
-        let closed = if self.closed.1 > now { self.closed.0 } else { 0 };
-        self.amount - self.window.total() - self.outstanding - closed
+        self.amount - self.window.total() - self.outstanding - self.closed.at(now)
     }
 
     /// What was spent within the window, and what is granted and unheard of.
@@ -56,11 +71,14 @@ impl Authority {
             self.window.add(bucket, amount);
         }
         self.outstanding -= report.returned;
+        if report.returned > 0 || !report.spent.is_empty() || !report.corrections.is_empty() {
+            self.queue.stir(now);
+        }
         self.window.advance(now);
         if let Some(ask) = report.ask {
             let free = self.free(now);
             let window = &self.window;
-            self.outstanding += self.queue.ask(holder, ask, free, |more| window.frees(more), out);
+            self.outstanding += self.queue.ask(holder, ask, free, |more| window.frees(more), now, out);
         }
         self.serve(now, out);
     }
@@ -79,14 +97,16 @@ impl Authority {
         }
     }
 
-    /// Leaves at most `left` to grant until `until`, as a provider said.
+    /// Leaves at most `left` to grant, and evenly more until all of it is there again at `until`: what a provider
+    /// said. The last word counts.
     pub fn close(&mut self, left: i64, until: Millis, now: Millis) {
-        self.closed = (0, 0);
-        self.closed = ((self.free(now) - left).max(0), until);
+        self.closed = Closed::default();
+        let amount = (self.free(now) - left).max(0);
+        self.closed = Closed { amount, from: now, until };
     }
 
     fn is_dormant(&self, now: Millis) -> bool {
-        self.queue.is_empty() && self.closed.1 <= now
+        self.queue.is_empty() && self.closed.until <= now
     }
 }
 
@@ -146,7 +166,7 @@ impl Home {
         });
     }
 
-    /// Leaves at most `left` of a limit to grant until `until`, as a provider said.
+    /// Leaves at most `left` of a limit to grant, as a provider said, until all of it is there again at `until`.
     pub fn close(&mut self, limit: LimitId, left: i64, until: Millis, now: Millis) {
         if let Some(authority) = self.kept(limit) {
             authority.close(left, until, now);
@@ -174,4 +194,39 @@ pub fn home_of(name: &str, shards: usize) -> usize {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     (hash % (shards.max(1) as u64)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::{Ask, Period};
+
+    #[test]
+    fn what_a_provider_says_is_used_up_comes_back_evenly() {
+        let limit = Limit { amount: 100, period: Period::Sliding(60_000), home: 0 };
+        let mut authority = Authority::new(0, limit, 1);
+        authority.close(20, 10_000, 0);
+        assert_eq!(authority.free(0), 20);
+        assert_eq!(authority.free(5_000), 60);
+        assert_eq!(authority.free(10_000), 100);
+        let ask = Ask { need: 30, want: 30, until: 60_000 };
+        let mut out = Vec::new();
+        authority.receive(0, &Report { ask: Some(ask), ..Report::default() }, 0, &mut out);
+        assert!(out.is_empty(), "{out:?}");
+        authority.tick(1_300, &mut out);
+        assert!(matches!(out[..], [(0, Answer { granted: 30, solicited: true, .. })]), "{out:?}");
+    }
+
+    #[test]
+    fn homes_are_spread_and_stable() {
+        assert_eq!(
+            home_of("key:openai:1:tokens_per_minute", 8),
+            home_of("key:openai:1:tokens_per_minute", 8)
+        );
+        let mut counts = [0; 8];
+        for n in 0..8_000 {
+            counts[home_of(&format!("client:{n}"), 8)] += 1;
+        }
+        assert!(counts.iter().all(|count| (700..1_300).contains(count)), "{counts:?}");
+    }
 }

@@ -11,7 +11,12 @@ pub struct Queue {
     holders: i64,
     pending: VecDeque<(usize, Ask)>,
     told: Vec<(usize, i64, Millis)>,
+    stirred: Millis,
 }
+
+/// Nobody is turned away before this long has passed since something was last spent or given back: what was
+/// reserved moments ago may be settled for less, which is told a tick later.
+const SETTLING_MS: Millis = 50;
 
 /// An answer and to whom.
 pub type To = (usize, Answer);
@@ -21,7 +26,7 @@ impl Queue {
     #[must_use]
     pub fn new(limit: LimitId, holders: usize) -> Self {
         let holders = i64::try_from(holders).unwrap_or(1).max(1);
-        Self { limit, holders, pending: VecDeque::new(), told: Vec::new() }
+        Self { limit, holders, pending: VecDeque::new(), told: Vec::new(), stirred: 0 }
     }
 
     /// The first ask that waits, with all that those behind it need.
@@ -55,6 +60,11 @@ impl Queue {
         Answer { limit: self.limit, granted, free: (free - granted).max(0), not_before, solicited }
     }
 
+    /// Notes that something was spent or given back.
+    pub fn stir(&mut self, now: Millis) {
+        self.stirred = now;
+    }
+
     /// Takes an ask while `free` may be granted; what is granted of it. `frees` tells when more will be free.
     pub fn ask(
         &mut self,
@@ -62,6 +72,7 @@ impl Queue {
         ask: Ask,
         free: i64,
         frees: impl Fn(i64) -> Option<Millis>,
+        now: Millis,
         out: &mut Vec<To>,
     ) -> i64 {
         self.told.retain(|(told, _, _)| *told != holder);
@@ -76,13 +87,15 @@ impl Queue {
         }
         let ahead: i64 = self.pending.iter().map(|(_, ask)| ask.need).sum();
         match frees(ahead + ask.need - free) {
-            Some(at) if at > ask.until => {
+            Some(at) if at > ask.until && now > self.stirred + SETTLING_MS => {
                 self.told.push((holder, ask.need, at));
                 out.push((holder, self.answer(0, free, at, true)));
             }
-            _ => {
+            at => {
+                let vain = at.is_some_and(|at| at > ask.until);
+                let until = if vain { ask.until.min(now + SETTLING_MS) } else { ask.until };
                 self.pending.retain(|(waiting, _)| *waiting != holder);
-                self.pending.push_back((holder, ask));
+                self.pending.push_back((holder, Ask { until, ..ask }));
             }
         }
         0

@@ -17,7 +17,8 @@ mod wake;
 
 #[cfg(loom)]
 mod model;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::{cell::Cell, io};

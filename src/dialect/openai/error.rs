@@ -74,13 +74,31 @@ pub enum GatewayError {
     RateLimited {
         /// Which limit.
         limit: Limit,
-        /// When to try again, in seconds.
-        retry_after_s: u64,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// More output asked for than the operator allows.
+    MaxTokensTooLarge {
+        /// The most.
+        most: u64,
+        /// What was asked for.
+        requested: u64,
+    },
+    /// More than a limit allows at all: to try again is in vain.
+    RequestTooLarge {
+        /// Which limit.
+        limit: Limit,
+        /// The limit.
+        most: i64,
+        /// What the request would use.
+        requested: i64,
     },
     /// The money for this period is spent.
     BudgetSpent {
         /// The period.
         period: &'static str,
+        /// When the next one begins, in milliseconds.
+        retry_after_ms: u64,
     },
     /// The request head is longer than the configured bound.
     HeadTooLarge {
@@ -123,6 +141,17 @@ pub enum Limit {
     SessionTokens,
     /// Requests at the same time.
     Concurrency,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests per minute",
+            Self::Tokens => "tokens per minute",
+            Self::SessionTokens => "tokens per session",
+            Self::Concurrency => "requests at the same time",
+        })
+    }
 }
 
 /// How a provider failed.
@@ -194,6 +223,10 @@ impl GatewayError {
             E::RateLimited { limit: Limit::Tokens | Limit::SessionTokens, .. } => {
                 row(429, "tokens", "rate_limit_exceeded")
             }
+            E::MaxTokensTooLarge { .. } => {
+                ErrorKind { param: Some("max_tokens"), ..row(400, REQUEST, "invalid_value") }
+            }
+            E::RequestTooLarge { .. } => row(429, "tokens", "rate_limit_exceeded"),
             E::BudgetSpent { .. } => row(429, "insufficient_quota", "insufficient_quota"),
             E::HeadTooLarge { .. } => row(431, REQUEST, "head_too_large"),
             E::Internal => row(500, SERVER, "internal_error"),
@@ -273,16 +306,22 @@ impl Display for GatewayError {
                  model of another provider.",
                 short(provider)
             ),
-            E::RateLimited { limit, retry_after_s } => {
-                let limit = match limit {
-                    Limit::Requests => "requests per minute",
-                    Limit::Tokens => "tokens per minute",
-                    Limit::SessionTokens => "tokens per session",
-                    Limit::Concurrency => "requests at the same time",
-                };
-                write!(f, "Rate limit reached for {limit}. Please try again in {retry_after_s} s.")
+            E::RateLimited { limit, retry_after_ms } => {
+                let (seconds, ms) = (retry_after_ms / 1000, retry_after_ms % 1000);
+                write!(f, "Rate limit reached for {limit}. Please try again in {seconds}.{ms:03}s.")
             }
-            E::BudgetSpent { period } => write!(
+            E::MaxTokensTooLarge { most, requested } => {
+                write!(
+                    f,
+                    "max_tokens is too large: {requested}. At most {most} output tokens are allowed here."
+                )
+            }
+            E::RequestTooLarge { limit, most, requested } => write!(
+                f,
+                "Request too large for the limit on {limit}: limit {most}, requested {requested}. Make the prompt \
+                 or max_completion_tokens smaller."
+            ),
+            E::BudgetSpent { period, .. } => write!(
                 f,
                 "You exceeded your budget for this {period}. Wait for the next one, or ask the \
                  operator to raise it."
@@ -389,7 +428,7 @@ mod tests {
     fn every_error() -> Vec<(GatewayError, u16, &'static str)> {
         use GatewayError as E;
         let name = || "openai".to_owned();
-        let limited = |limit| E::RateLimited { limit, retry_after_s: 3 };
+        let limited = |limit| E::RateLimited { limit, retry_after_ms: 3_000 };
         let upstream = |fault| E::Upstream { provider: name(), fault };
         let malformed = BodyError::Malformed(JsonError { at: 7, expected: "a value" });
         vec![
@@ -411,7 +450,13 @@ mod tests {
             (limited(Limit::Tokens), 429, "rate_limit_exceeded"),
             (limited(Limit::SessionTokens), 429, "rate_limit_exceeded"),
             (limited(Limit::Concurrency), 429, "rate_limit_exceeded"),
-            (E::BudgetSpent { period: "day" }, 429, "insufficient_quota"),
+            (E::MaxTokensTooLarge { most: 5, requested: 6 }, 400, "invalid_value"),
+            (
+                E::RequestTooLarge { limit: Limit::Tokens, most: 10, requested: 11 },
+                429,
+                "rate_limit_exceeded",
+            ),
+            (E::BudgetSpent { period: "day", retry_after_ms: 1 }, 429, "insufficient_quota"),
             (E::HeadTooLarge { limit_bytes: 9 }, 431, "head_too_large"),
             (E::Internal, 500, "internal_error"),
             (E::ProviderNotBuilt { provider: name(), kind: "replicate".into() }, 501, "provider_not_built"),
@@ -447,7 +492,7 @@ mod tests {
                 "message": "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
                 "type": "invalid_request_error", "param": "stream_options", "code": null}})
         );
-        let limited = GatewayError::RateLimited { limit: Limit::Tokens, retry_after_s: 12 };
+        let limited = GatewayError::RateLimited { limit: Limit::Tokens, retry_after_ms: 12_250 };
         assert_eq!(body(&limited)["error"]["type"], "tokens");
     }
 

@@ -1,0 +1,345 @@
+//! What a shard may spend: its leases, the limits that live here, and the messages that keep them true.
+//!
+//! A request spends from leases in this shard's memory ([`reserve`]) and never waits for another shard while
+//! there is something in hand. What was spent is told to the limits' homes once a tick, over the mesh. The rules
+//! are [`coo_shards::budget`]'s; here they meet the clock, the mesh and the requests that wait.
+
+pub mod headers;
+pub mod reserve;
+pub mod settle;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use coo_shards::{
+    budget::{
+        Answer, Limit, LimitId, Millis, Report,
+        home::{Home, To},
+        wallet::{Take, Ticket, Wallet},
+    },
+    mesh::Port,
+};
+
+use crate::config::{TokenReserve, snapshot::ProviderId};
+
+/// Messages between two shards that may be under way. One of each kind per tick is usual.
+pub const MESH_MESSAGES: usize = 256;
+
+/// A tick this late, and the process was not running: requests caught in it may have been sent much later than
+/// they were dated.
+const STALL_MS: Millis = 80;
+
+/// What shards tell each other about limits.
+#[derive(Debug)]
+pub enum Note {
+    /// What a shard spent, returns and wants; to the limits' home.
+    Reports(Vec<Report>),
+    /// What a home grants.
+    Answers(Vec<Answer>),
+    /// A provider's key is to rest until then, on all shards.
+    Rest(ProviderId, usize, Millis),
+    /// A provider said how much it will still take of a limit until then; to the limit's home.
+    Close(LimitId, i64, Millis),
+}
+
+/// Milliseconds since 1970 that never jump: the wall clock at the start, and what has passed since.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    unix_ms: Millis,
+}
+
+impl Clock {
+    /// A clock that starts now. All shards use copies of one.
+    #[must_use]
+    pub fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), unix_ms: millis(unix) }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.unix_ms + millis(self.start.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// How requests wait and reserve.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long a request may wait.
+    pub wait: Duration,
+    /// How many may, on one shard.
+    pub queue: usize,
+    /// What is taken for tokens that nobody knows yet.
+    pub tokens: TokenReserve,
+}
+
+/// What a shard's [`Budget`] is built from.
+pub struct Setup {
+    /// All limits.
+    pub limits: Arc<[Limit]>,
+    /// How many keys each provider has.
+    pub keys: Vec<usize>,
+    /// The clock of all shards.
+    pub clock: Clock,
+    /// This shard's end of the mesh.
+    pub port: Port<Note>,
+    /// How requests wait and reserve.
+    pub rules: Rules,
+}
+
+/// One shard's part in all limits.
+pub struct Budget {
+    index: usize,
+    clock: Clock,
+    rules: Rules,
+    wallet: RefCell<Wallet>,
+    home: RefCell<Home>,
+    port: Rc<Port<Note>>,
+    /// What a full queue would not take, by shard; it goes first on the next tick.
+    unsent: RefCell<Vec<VecDeque<Note>>>,
+    waiters: RefCell<HashMap<Ticket, Waiter>>,
+    /// Until when each key of each provider rests.
+    rests: RefCell<Vec<Vec<Millis>>>,
+    rested: RefCell<Vec<bool>>,
+    outputs: settle::Outputs,
+    last_tick: Cell<Millis>,
+    stalls: Cell<u32>,
+}
+
+/// Whether it was woken, and how to.
+type Waiter = (bool, Option<Waker>);
+
+impl Budget {
+    /// The budget of shard `index` among `shards`.
+    #[must_use]
+    pub fn new(setup: Setup, index: usize, shards: usize) -> Self {
+        Self {
+            index,
+            rules: setup.rules,
+            wallet: RefCell::new(Wallet::new(Arc::clone(&setup.limits))),
+            home: RefCell::new(Home::new(&setup.limits, index, shards)),
+            port: Rc::new(setup.port),
+            unsent: RefCell::new((0..shards).map(|_| VecDeque::new()).collect()),
+            waiters: RefCell::default(),
+            rests: RefCell::new(setup.keys.iter().map(|&keys| vec![0; keys]).collect()),
+            rested: RefCell::new(vec![false; setup.keys.len()]),
+            outputs: settle::Outputs::default(),
+            last_tick: Cell::new(setup.clock.now()),
+            stalls: Cell::new(0),
+            clock: setup.clock,
+        }
+    }
+
+    /// This shard's end of the mesh, to receive from.
+    #[must_use]
+    pub fn port(&self) -> Rc<Port<Note>> {
+        Rc::clone(&self.port)
+    }
+
+    /// Now, in the time that limits are counted in.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Takes a message from shard `from`.
+    pub fn handle(&self, from: usize, note: Note) {
+        let now = self.now();
+        match note {
+            Note::Reports(reports) => {
+                let mut answers = Vec::new();
+                self.home.borrow_mut().receive(from, &reports, now, &mut answers);
+                self.answer(answers, now);
+            }
+            Note::Answers(answers) => self.take_answers(&answers, now),
+            Note::Rest(provider, key, until) => self.rest_here(provider, key, until),
+            Note::Close(limit, left, until) => self.home.borrow_mut().close(limit, left, until, now),
+        }
+    }
+
+    /// A tick has passed: what was spent is reported, what has become free is granted.
+    pub fn tick(&self) {
+        let now = self.now();
+        if now.saturating_sub(self.last_tick.replace(now)) > STALL_MS {
+            self.stalls.set(self.stalls.get().wrapping_add(1));
+        }
+        self.resend();
+        let mut answers = Vec::new();
+        self.home.borrow_mut().tick(now, &mut answers);
+        self.answer(answers, now);
+        self.wallet.borrow_mut().tick(now);
+        self.report(true, now);
+    }
+
+    /// Sends what homes should hear now.
+    fn report(&self, ticked: bool, now: Millis) {
+        let shards = self.unsent.borrow().len();
+        let mut out = vec![Vec::new(); shards];
+        self.wallet.borrow_mut().reports(ticked, &mut out);
+        for (home, reports) in out.into_iter().enumerate().filter(|(_, reports)| !reports.is_empty()) {
+            if home == self.index {
+                let mut answers = Vec::new();
+                self.home.borrow_mut().receive(home, &reports, now, &mut answers);
+                self.answer(answers, now);
+            } else {
+                self.send(home, Note::Reports(reports));
+            }
+        }
+    }
+
+    fn answer(&self, mut answers: Vec<To>, now: Millis) {
+        answers.sort_by_key(|(shard, _)| *shard);
+        for group in answers.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some(&(shard, _)) = group.first() else { continue };
+            let answers: Vec<Answer> = group.iter().map(|(_, answer)| *answer).collect();
+            if shard == self.index {
+                self.take_answers(&answers, now);
+            } else {
+                self.send(shard, Note::Answers(answers));
+            }
+        }
+    }
+
+    fn take_answers(&self, answers: &[Answer], now: Millis) {
+        let mut wake = Vec::new();
+        self.wallet.borrow_mut().answers(answers, now, &mut wake);
+        self.wake(wake);
+    }
+
+    fn send(&self, to: usize, note: Note) {
+        let mut unsent = self.unsent.borrow_mut();
+        let Some(behind) = unsent.get_mut(to) else { return };
+        if behind.is_empty() {
+            if let Err(note) = self.port.send(to, note) {
+                behind.push_back(note);
+            }
+        } else {
+            behind.push_back(note);
+        }
+    }
+
+    fn resend(&self) {
+        for (to, behind) in self.unsent.borrow_mut().iter_mut().enumerate() {
+            while let Some(note) = behind.pop_front() {
+                if let Err(note) = self.port.send(to, note) {
+                    behind.push_front(note);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Lets a provider's key rest, here and on all other shards.
+    pub fn rest(&self, provider: ProviderId, key: usize, until: Millis) {
+        self.rest_here(provider, key, until);
+        let shards = self.unsent.borrow().len();
+        for shard in (0..shards).filter(|&shard| shard != self.index) {
+            self.send(shard, Note::Rest(provider, key, until));
+        }
+    }
+
+    fn rest_here(&self, provider: ProviderId, key: usize, until: Millis) {
+        if let Some(slot) = self.rests.borrow_mut().get_mut(provider).and_then(|keys| keys.get_mut(key)) {
+            *slot = until.max(*slot);
+            if let Some(rested) = self.rested.borrow_mut().get_mut(provider) {
+                *rested = true;
+            }
+        }
+    }
+
+    /// Whether any key of a provider ever had to rest.
+    #[must_use]
+    pub fn has_rested(&self, provider: ProviderId) -> bool {
+        self.rested.borrow().get(provider).copied().unwrap_or(false)
+    }
+
+    /// Until when a key rests; 0 or a time that has passed where it does not.
+    #[must_use]
+    pub fn rests(&self, provider: ProviderId, key: usize) -> Millis {
+        self.rests.borrow().get(provider).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
+    }
+
+    /// Tells a limit's home that the provider will take no more than `left` until then, if that is news.
+    pub fn close(&self, limit: LimitId, home: usize, left: i64, until: Millis) {
+        if left >= self.wallet.borrow().remaining(limit) {
+            return;
+        }
+        if home == self.index {
+            self.home.borrow_mut().close(limit, left, until, self.now());
+        } else {
+            self.send(home, Note::Close(limit, left, until));
+        }
+    }
+
+    /// The limits kept here: what was spent within each one's window, granted and unheard of, and free.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<(LimitId, i64, i64, i64)> {
+        self.home.borrow_mut().snapshot(self.now())
+    }
+
+    fn wake(&self, tickets: impl IntoIterator<Item = Ticket>) {
+        let mut waiters = self.waiters.borrow_mut();
+        for ticket in tickets {
+            if let Some((woken, waker)) = waiters.get_mut(&ticket) {
+                *woken = true;
+                if let Some(waker) = waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    /// Gets in line for `take`; `None` where too many are waiting already.
+    fn wait(&self, take: Take, until: Millis) -> Option<Line<'_>> {
+        let mut waiters = self.waiters.borrow_mut();
+        if waiters.len() >= self.rules.queue {
+            return None;
+        }
+        let ticket = self.wallet.borrow_mut().wait(take, until);
+        waiters.insert(ticket, (false, None));
+        drop(waiters);
+        self.report(false, self.now());
+        Some(Line { budget: self, limit: take.limit, ticket })
+    }
+}
+
+/// A place in line, left when dropped, however that comes.
+struct Line<'a> {
+    budget: &'a Budget,
+    limit: LimitId,
+    ticket: Ticket,
+}
+
+impl Line<'_> {
+    /// Waits to be called.
+    async fn called(&self) {
+        std::future::poll_fn(|cx| match self.budget.waiters.borrow_mut().get_mut(&self.ticket) {
+            Some((false, waker)) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        })
+        .await;
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.budget.waiters.borrow_mut().remove(&self.ticket);
+        let next = self.budget.wallet.borrow_mut().leave(self.limit, self.ticket, self.budget.now());
+        self.budget.wake(next);
+    }
+}

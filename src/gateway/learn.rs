@@ -1,0 +1,47 @@
+//! What a provider's answer says of our key: how much it will still take, and whether it is to rest.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use coo_shards::{http1::head::ResponseHead, pool::Pooled};
+
+use super::{account::Account, attempt::Outgoing, shard::Shard};
+use crate::{config::budgets::Counts, dialect::ratelimit};
+
+/// How long a key rests after a 429 or 529 that does not say for how long.
+const DEFAULT_REST: Duration = Duration::from_secs(1);
+/// The longest that it rests on one answer's word.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
+/// Takes what the head of a provider's answer says.
+pub fn from(
+    shard: &Shard,
+    outgoing: &Outgoing<'_>,
+    account: &Account,
+    connection: &Pooled,
+    head: &ResponseHead,
+) {
+    let Some(key) = account.key else { return };
+    let refused = matches!(head.status.as_u16(), 429 | 529);
+    let limits = outgoing.upstream.keys.get(key).map(|key| key.budget).unwrap_or_default();
+    if !refused && !limits.is_limited() {
+        return;
+    }
+    let bytes = connection.head_bytes();
+    let fields = head.fields.iter().map(|field| (field.name(bytes), field.value(bytes)));
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let advice = ratelimit::read(fields, unix);
+    let now = shard.budget.now();
+    let after = |wait: Duration| now + u64::try_from(wait.min(LONGEST_REST).as_millis()).unwrap_or(0);
+    for (counts, left) in [(Counts::Requests, advice.requests), (Counts::Tokens, advice.tokens)] {
+        if let (Some(id), Some(left)) = (limits.limit(counts), left)
+            && let Some(limit) = shard.snapshot.budgets.limits.get(id as usize)
+        {
+            let remaining = i64::try_from(left.remaining).unwrap_or(i64::MAX);
+            shard.budget.close(id, limit.home, remaining, after(left.reset));
+        }
+    }
+    if refused {
+        let wait = advice.retry_after.unwrap_or(DEFAULT_REST);
+        shard.budget.rest(outgoing.provider, key, after(wait));
+    }
+}
