@@ -31,6 +31,7 @@ impl Event {
     }
 
     /// Makes it unreadable until the next signal.
+    #[cfg(not(loom))]
     pub(crate) fn reset(&self) {
         reset(&self.fd);
     }
