@@ -2,6 +2,7 @@
 
 pub mod floor;
 pub mod load;
+pub mod mesh;
 pub mod report;
 pub mod simulate;
 pub mod versus;

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use coo_bench::{floor, load, simulate, versus};
+use coo_bench::{floor, load, mesh, simulate, versus};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,6 +26,8 @@ enum Command {
     Versus(versus::Settings),
     /// Forward bytes without looking at them
     Floor(floor::Settings),
+    /// Measure what a message between two shards costs
+    Mesh(mesh::Settings),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         }
         Command::Versus(settings) => versus::run(&settings).map(|()| ExitCode::SUCCESS),
         Command::Floor(settings) => floor::run(&settings).map(|()| ExitCode::SUCCESS),
+        Command::Mesh(settings) => mesh::run(&settings).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("coo-bench: {error}");

@@ -40,7 +40,7 @@ pub(super) fn plan(settings: &Settings, port: u16, pace: Pace, stream: bool) -> 
 }
 
 /// CPUs of a list such as `0,2-4`.
-pub(super) fn cpus(list: &str) -> io::Result<Vec<usize>> {
+pub(crate) fn cpus(list: &str) -> io::Result<Vec<usize>> {
     let wrong = || io::Error::other(format!("{list} is not a list of CPUs such as 1 or 0,2-4"));
     let mut cpus = Vec::new();
     for part in list.split(',') {

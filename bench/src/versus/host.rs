@@ -9,36 +9,36 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// The machine and the programs of a run.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// The command line that made the figures.
-    pub(super) command: String,
+    pub(crate) command: String,
     /// Kernel release.
-    pub(super) kernel: String,
+    pub(crate) kernel: String,
     /// CPU model and count.
-    pub(super) cpu: String,
+    pub(crate) cpu: String,
     /// How busy all CPUs were before the run began, in percent. More than a few mean that others were measured too.
-    pub(super) busy_percent: f64,
+    pub(crate) busy_percent: f64,
     /// First line that each rival prints about its version.
-    pub(super) programs: Vec<String>,
+    pub(crate) programs: Vec<String>,
 }
 
 impl Host {
-    /// Looks at this machine.
-    pub(super) fn look() -> Self {
-        let programs = [("nginx", "-v"), ("haproxy", "-v"), ("wrk", "-v")];
+    /// Looks at this machine, and asks each of `programs` for its version (`-v`).
+    pub(crate) fn look(programs: &[&str]) -> Self {
         Self {
             command: command_line(env::args()),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             cpu: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
             busy_percent: busy_percent(),
-            programs: programs.iter().filter_map(|(name, flag)| version(name, flag)).collect(),
+            programs: programs.iter().filter_map(|name| version(name, "-v")).collect(),
         }
     }
 
     /// All of it but the command, in a line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self { kernel, cpu, busy_percent, programs, .. } = self;
-        format!("Kernel {kernel}, {cpu}, {busy_percent:.1} % busy before; {}.\n", programs.join("; "))
+        let programs: String = programs.iter().map(|program| format!("; {program}")).collect();
+        format!("Kernel {kernel}, {cpu}, {busy_percent:.1} % busy before{programs}.\n")
     }
 }
 

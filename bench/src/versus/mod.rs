@@ -3,8 +3,8 @@
 //! Proxies are pinned to one CPU, the mock provider and the client to another; all of it is on 127.0.0.1 and is
 //! stopped at the end. [`rivals`] starts the programs, one file per mode measures, [`table`] prints.
 
-mod driver;
-mod host;
+pub(crate) mod driver;
+pub(crate) mod host;
 mod memory;
 mod openloop;
 mod plain;
@@ -14,7 +14,7 @@ mod rivals;
 mod shards;
 mod startup;
 mod stream;
-mod table;
+pub(crate) mod table;
 mod wrk;
 
 use std::{fs, io, path::PathBuf, str::FromStr};
@@ -163,7 +163,7 @@ struct Report<'a> {
 /// A program that cannot be started or does not answer, naming it and showing its output.
 pub fn run(settings: &Settings) -> io::Result<()> {
     let _ = coo_shards::listen::raise_nofile();
-    let host = Host::look();
+    let host = Host::look(&["nginx", "haproxy", "wrk"]);
     let table = match settings.mode {
         Mode::Plain => plain::run(settings)?,
         Mode::Stream => stream::run(settings)?,

@@ -9,7 +9,7 @@ use super::host::Host;
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     /// A number and the decimals to show.
     Number {
         /// The value.
@@ -26,17 +26,17 @@ pub(super) enum Cell {
 
 impl Cell {
     /// A number shown with so many decimals; missing where it is not finite.
-    pub(super) fn number(value: f64, decimals: usize) -> Self {
+    pub(crate) fn number(value: f64, decimals: usize) -> Self {
         if value.is_finite() { Cell::Number { value, decimals } } else { Cell::Missing }
     }
 
     /// A number that may be missing.
-    pub(super) fn maybe(value: Option<f64>, decimals: usize) -> Self {
+    pub(crate) fn maybe(value: Option<f64>, decimals: usize) -> Self {
         value.map_or(Cell::Missing, |value| Cell::number(value, decimals))
     }
 
     /// Text.
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Cell::Text(text.into())
     }
 
@@ -65,31 +65,31 @@ fn group(number: &str) -> String {
 
 /// A titled table; the first column names the row.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// What was measured, in one sentence.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// Names of the columns.
-    pub(super) columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// Rows, as wide as `columns`.
-    pub(super) rows: Vec<Vec<Cell>>,
+    pub(crate) rows: Vec<Vec<Cell>>,
     /// Remarks below the table.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Table {
     /// A table without rows.
-    pub(super) fn new(title: impl Into<String>, columns: &[&str]) -> Self {
+    pub(crate) fn new(title: impl Into<String>, columns: &[&str]) -> Self {
         let columns = columns.iter().map(|&name| name.to_owned()).collect();
         Self { title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, name: &str, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn row(&mut self, name: &str, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(std::iter::once(Cell::text(name)).chain(cells).collect());
     }
 
     /// Adds a remark.
-    pub(super) fn note(&mut self, note: impl Into<String>) {
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
@@ -104,7 +104,7 @@ impl Table {
     }
 
     /// Aligned columns: the first to the left, figures to the right.
-    pub(super) fn aligned(&self) -> String {
+    pub(crate) fn aligned(&self) -> String {
         let (lines, widths) = self.lines();
         let mut out = format!("{}\n", self.title);
         for line in lines {
@@ -120,7 +120,7 @@ impl Table {
     }
 
     /// A Markdown table headed by the command and the machine.
-    pub(super) fn markdown(&self, host: &Host) -> String {
+    pub(crate) fn markdown(&self, host: &Host) -> String {
         let (lines, widths) = self.lines();
         let mut out = format!("### {}\n\n```sh\n{}\n```\n\n", self.title, host.command);
         for (at, line) in lines.iter().enumerate() {
@@ -146,7 +146,7 @@ impl Table {
 }
 
 /// The middle value; of an even number of values, the mean of the two in the middle.
-pub(super) fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
