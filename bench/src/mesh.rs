@@ -177,37 +177,29 @@ fn table(settings: &Settings, cpus: (usize, usize)) -> io::Result<Table> {
     // A flood is one burst that is larger than the queue.
     let mut kinds: Vec<(u64, u64)> = BURSTS.iter().map(|&burst| (burst, settings.bursts)).collect();
     kinds.push((settings.messages, 1));
-    let mut figures = vec![(Vec::new(), Vec::new()); kinds.len()];
+    let mut took = vec![(Vec::new(), Vec::new()); kinds.len()];
     for _ in 0..settings.rounds {
-        for (&(burst, bursts), (mesh, inbox)) in kinds.iter().zip(&mut figures) {
-            mesh.push(measure(by_mesh()?, cpus, burst, bursts)?.as_nanos() as f64 / bursts as f64);
-            inbox.push(measure(by_inbox()?, cpus, burst, bursts)?.as_nanos() as f64 / bursts as f64);
+        for (&(burst, bursts), (mesh, inbox)) in kinds.iter().zip(&mut took) {
+            mesh.push(measure(by_mesh()?, cpus, burst, bursts)?.as_secs_f64());
+            inbox.push(measure(by_inbox()?, cpus, burst, bursts)?.as_secs_f64());
         }
     }
-    let mut table =
-        Table::new("Messages between two shards", &["", "mesh", "inbox", "mesh/inbox", "ns/message"]);
-    for ((burst, bursts), (mesh, inbox)) in kinds.into_iter().zip(figures) {
-        let name = match (burst, bursts) {
-            (1, _) => "round trip, µs".to_owned(),
-            (_, 1) => format!("flood of {burst}, µs"),
-            _ => format!("{burst} messages and an answer, µs"),
+    let mut table = Table::new("Messages between two shards", &["", "mesh", "inbox", "mesh/inbox"]);
+    for ((burst, bursts), (mesh, inbox)) in kinds.into_iter().zip(took) {
+        let (name, per_second) = match (burst, bursts) {
+            (1, _) => ("round trip, µs".to_owned(), 1e6),
+            (_, 1) => ("flood, ns/message".to_owned(), 1e9),
+            _ => (format!("{burst} and an answer, ns/message"), 1e9),
         };
         let ratios: Vec<f64> = mesh.iter().zip(&inbox).map(|(mesh, inbox)| mesh / inbox).collect();
-        let (mesh, inbox) = (median(&mesh), median(&inbox));
-        let each = if burst == 1 { f64::NAN } else { mesh / burst as f64 };
-        table.row(
-            &name,
-            [
-                Shown::number(mesh / 1000.0, 2),
-                Shown::number(inbox / 1000.0, 2),
-                Shown::number(median(&ratios), 3),
-                Shown::number(each, 1),
-            ],
-        );
+        let each = |took: &[f64]| Shown::number(median(took) * per_second / (burst * bursts) as f64, 1);
+        table.row(&name, [each(&mesh), each(&inbox), Shown::number(median(&ratios), 3)]);
     }
     table.note(format!(
-        "Medians of {} rounds; messages of {} bytes, queues of {CAPACITY}; both shards asleep in their rings between bursts.",
+        "Medians of {} rounds; {} bursts a round, a flood of {} messages; {} bytes each, queues of {CAPACITY}.",
         settings.rounds,
+        settings.bursts,
+        settings.messages,
         size_of::<Message>(),
     ));
     Ok(table)
