@@ -1,6 +1,7 @@
 //! Provider simulator, load generator and comparison runs.
 
 pub mod floor;
+pub mod judge;
 pub mod load;
 pub mod mesh;
 pub mod report;
