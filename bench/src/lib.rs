@@ -1,9 +1,11 @@
 //! Provider simulator, load generator and comparison runs.
 
+pub mod budgets;
 pub mod floor;
 pub mod judge;
 pub mod load;
 pub mod mesh;
 pub mod report;
+pub mod rival;
 pub mod simulate;
 pub mod versus;

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use coo_bench::{floor, load, mesh, simulate, versus};
+use coo_bench::{budgets, floor, load, mesh, rival, simulate, versus};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +24,10 @@ enum Command {
     Load(Box<load::args::Settings>),
     /// Compare nginx, HAProxy, the floor and the gateway
     Versus(versus::Settings),
+    /// Judge whether rate limits hold and are used
+    Budgets(budgets::Settings),
+    /// Forward requests within a limit, kept in another way than the gateway's
+    Rival(rival::Settings),
     /// Forward bytes without looking at them
     Floor(floor::Settings),
     /// Measure what a message between two shards costs
@@ -37,6 +41,10 @@ fn main() -> ExitCode {
             load::args::run(&settings).map(|kept| if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Versus(settings) => versus::run(&settings).map(|()| ExitCode::SUCCESS),
+        Command::Budgets(settings) => {
+            budgets::run(&settings).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Rival(settings) => rival::run(&settings).map(|()| ExitCode::SUCCESS),
         Command::Floor(settings) => floor::run(&settings).map(|()| ExitCode::SUCCESS),
         Command::Mesh(settings) => mesh::run(&settings).map(|()| ExitCode::SUCCESS),
     };

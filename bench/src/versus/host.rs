@@ -23,14 +23,14 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Looks at this machine, and asks each of `programs` for its version (`-v`).
-    pub(crate) fn look(programs: &[&str]) -> Self {
+    /// Looks at this machine and asks `programs` for their version, each with its flag.
+    pub(crate) fn look(programs: &[(&str, &str)]) -> Self {
         Self {
             command: command_line(env::args()),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             cpu: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
             busy_percent: busy_percent(),
-            programs: programs.iter().filter_map(|name| version(name, "-v")).collect(),
+            programs: programs.iter().filter_map(|(name, flag)| version(name, flag)).collect(),
         }
     }
 

@@ -8,10 +8,10 @@ pub(crate) mod host;
 mod memory;
 mod openloop;
 mod plain;
-mod process;
-mod request;
+pub(crate) mod process;
+pub(crate) mod request;
 mod rivals;
-mod shards;
+pub(crate) mod shards;
 mod startup;
 mod stream;
 pub(crate) mod table;
@@ -163,7 +163,7 @@ struct Report<'a> {
 /// A program that cannot be started or does not answer, naming it and showing its output.
 pub fn run(settings: &Settings) -> io::Result<()> {
     let _ = coo_shards::listen::raise_nofile();
-    let host = Host::look(&["nginx", "haproxy", "wrk"]);
+    let host = Host::look(&[("nginx", "-v"), ("haproxy", "-v"), ("wrk", "-v")]);
     let table = match settings.mode {
         Mode::Plain => plain::run(settings)?,
         Mode::Stream => stream::run(settings)?,

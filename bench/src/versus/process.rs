@@ -20,10 +20,10 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// A directory that is removed with everything in it when dropped.
 #[derive(Debug)]
-pub(super) struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         for n in 0..1000 {
             let path = std::env::temp_dir().join(format!("coo-bench-{}-{n}", std::process::id()));
             match fs::create_dir(&path) {
@@ -35,12 +35,12 @@ impl TempDir {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// Writes `text` to the file `name` and returns its path.
-    pub(super) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.path(name);
         fs::write(&path, text)?;
         Ok(path)
@@ -54,13 +54,13 @@ impl Drop for TempDir {
 }
 
 /// A port of 127.0.0.1 that nothing listens on now.
-pub(super) fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// A running child process, ended when dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
@@ -68,7 +68,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts `program` on `cpus` (as `taskset -c` reads them). Its output goes to the file `log`. It is told to
     /// end when this process dies, however that happens.
-    pub(super) fn start(cpus: &str, program: &Path, args: &[String], log: PathBuf) -> io::Result<Self> {
+    pub(crate) fn start(cpus: &str, program: &Path, args: &[String], log: PathBuf) -> io::Result<Self> {
         let out = File::create(&log)?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "taskset", "-c", cpus])
@@ -82,7 +82,7 @@ impl Process {
     }
 
     /// Waits until it accepts connections on `addr`.
-    pub(super) fn wait_for(&mut self, addr: SocketAddr) -> io::Result<()> {
+    pub(crate) fn wait_for(&mut self, addr: SocketAddr) -> io::Result<()> {
         let start = Instant::now();
         while start.elapsed() < START_TIMEOUT {
             if TcpStream::connect(addr).is_ok() {
@@ -97,15 +97,22 @@ impl Process {
     }
 
     /// An error that shows the end of the program's output.
-    pub(super) fn failure(&self, what: &str) -> io::Error {
+    pub(crate) fn failure(&self, what: &str) -> io::Error {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         let last = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n  ");
         io::Error::other(format!("the program {what}; its output ends in:\n  {last}"))
     }
 
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         Usage { pid: self.child.id() }
+    }
+
+    /// Sends it a signal by name, such as `KILL` or `STOP`.
+    pub(crate) fn signal(&self, name: &str) -> io::Result<()> {
+        // `kill` as a program: sending a signal is an unsafe call, and those live in the engine.
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
+        if status.success() { Ok(()) } else { Err(self.failure(&format!("cannot be sent SIG{name}"))) }
     }
 }
 
@@ -131,13 +138,13 @@ impl Drop for Process {
 
 /// What a process has used, by its id.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    pub(super) pid: u32,
+pub(crate) struct Usage {
+    pub(crate) pid: u32,
 }
 
 impl Usage {
     /// CPU time of all its threads and of its running children (nginx's workers), user and system, in µs.
-    pub(super) fn cpu_us(self) -> io::Result<f64> {
+    pub(crate) fn cpu_us(self) -> io::Result<f64> {
         let ticks = |pid: &str| -> io::Result<u64> {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
             cpu_ticks(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -151,13 +158,13 @@ impl Usage {
     }
 
     /// Resident memory now, in KiB, counted page by page (VmRSS lags behind by a batch per CPU).
-    pub(super) fn rss_kib(self) -> io::Result<u64> {
+    pub(crate) fn rss_kib(self) -> io::Result<u64> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
         field_kib(&rollup, "Rss:").ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// Most resident memory it ever had, in KiB.
-    pub(super) fn peak_rss_kib(self) -> io::Result<u64> {
+    pub(crate) fn peak_rss_kib(self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         field_kib(&status, "VmHWM:").ok_or_else(|| io::ErrorKind::InvalidData.into())
     }

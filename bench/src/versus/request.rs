@@ -73,7 +73,7 @@ pub(super) fn exchange(socket: &mut TcpStream) -> io::Result<(u16, Vec<u8>)> {
 }
 
 /// GETs `path` from `port` on a connection of its own.
-pub(super) fn get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
+pub(crate) fn get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
     let mut socket = connect(port)?;
     let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
     socket.write_all(head.as_bytes())?;

@@ -93,7 +93,7 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
 }
 
 /// The values of `coo_llm_active_connections{shard="N"}` in a metrics page, by shard.
-fn connections(page: &[u8]) -> Vec<u64> {
+pub(crate) fn connections(page: &[u8]) -> Vec<u64> {
     let page = String::from_utf8_lossy(page);
     let mut counts: Vec<(u64, u64)> = page
         .lines()

@@ -1,0 +1,264 @@
+//! One run: start everything, make load, let the fault happen when it is due, judge what the provider saw.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    ops::Range,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use http::Method;
+
+use super::{
+    finding::{Finding, RedisUse, Terms},
+    fleet::{CLIENT_KEY, Fleet, Subject, provider, provider_key},
+    scenario::{Fault, RECOVERY, Scenario, Skew, Timeline, WINDOW},
+};
+use crate::{
+    judge::{self, Measure, Rule},
+    load::{
+        self, Pace, Plan,
+        profile::Profile,
+        stats::Stats,
+        target::{self, Url},
+    },
+    simulate::Record,
+    versus::{request, shards},
+};
+
+/// Least demand on a key, in requests a second over all instances: what frees up is asked for soon, so that a
+/// low limit's use is not lost between two requests.
+const LEAST_RATE: f64 = 20.0;
+/// What a request costs in tokens, for its demand: a little less than it does on average, to err on more demand.
+const REQUEST_TOKENS: f64 = 110.0;
+/// Bytes of a request's prompt.
+const PROMPT_BYTES: usize = 140;
+/// Requests under way or waiting for a connection, for each key and instance.
+const IN_FLIGHT: usize = 512;
+/// Longest wait for an answer: longer than any fault lasts.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// When the instances are asked where their connections are.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Runs `scenario` against `subject` for about `minutes`.
+pub(super) fn run(
+    scenario: &Scenario,
+    subject: &Subject,
+    minutes: u32,
+    terms: Terms,
+) -> io::Result<Vec<Finding>> {
+    let mut fleet = Fleet::start(scenario, subject)?;
+    let timeline = Timeline::new(minutes, scenario.fault);
+    let redis_before = fleet.redis.as_ref().map(|redis| redis.calls()).transpose()?.unwrap_or_default();
+    let plans = plans(scenario, subject, &fleet, timeline.length);
+    let begun = (Instant::now(), unix_s());
+    let loads: Vec<_> = plans
+        .into_iter()
+        .map(|(limit, plan)| (limit, thread::spawn(move || load::run(plan, |_| {}))))
+        .collect();
+
+    sleep_until(begun.0 + LOOK);
+    let connections = fleet
+        .instances
+        .iter()
+        .map(|instance| {
+            request::get(instance.port, "/metrics").map_or(Vec::new(), |(_, page)| shards::connections(&page))
+        })
+        .collect::<Vec<_>>();
+    if let (Some(fault), Some((begins, ends))) = (scenario.fault, timeline.fault) {
+        sleep_until(begun.0 + begins);
+        begin(&mut fleet, fault)?;
+        sleep_until(begun.0 + ends);
+        end(&mut fleet, fault)?;
+    }
+
+    let mut stats: BTreeMap<u64, Stats> = BTreeMap::new();
+    for (limit, load) in loads {
+        let outcome = load.join().map_err(|_| io::Error::other("the load ended abnormally"))??;
+        stats.entry(limit).or_default().add(&outcome.stats);
+    }
+    let records = fleet.simulator.record();
+    let whole_record = records.len() as u64 == fleet.simulator.stats().requests;
+    let answered: u64 = stats.values().map(answered).sum();
+    let redis = fleet
+        .redis
+        .as_ref()
+        .map(|redis| redis.calls())
+        .transpose()?
+        .map(|after| RedisUse::new(&redis_before, after, scenario.instances, timeline.length, answered));
+    let moments = Moments::new(&records, begun.1, timeline);
+    let findings = stats.iter().map(|(&limit, stats)| {
+        let rule = Rule { measure: scenario.measure, limit, window_us: WINDOW.as_micros() as u64 };
+        let spends = judge::spends(&records, &provider_key(limit), scenario.measure);
+        let ruling = judge::rule_on(&spends, rule, moments.end_us);
+        let use_outside = moments.fault.as_ref().and_then(|fault| {
+            let steady = judge::steady(&spends, rule.window_us, moments.end_us);
+            judge::share(&spends, rule, &[steady.start..fault.start, fault.end..steady.end])
+        });
+        let each = ruling.spent as f64 / spends.len().max(1) as f64;
+        let demand = self::answered(stats) as f64 * each
+            / (limit as f64 * timeline.length.as_secs_f64() / WINDOW.as_secs_f64());
+        let mut finding = Finding {
+            scenario: scenario.name,
+            subject: subject.name(),
+            instances: scenario.instances,
+            shards: scenario.shards,
+            ruling,
+            use_outside,
+            demand,
+            refused: stats.statuses.get(&429).copied().unwrap_or(0),
+            p50_ms: stats.service.quantile_us(0.5) / 1e3,
+            p99_ms: stats.service.quantile_us(0.99) / 1e3,
+            redis: redis.clone(),
+            connections: connections.clone(),
+            unexpected: unexpected(stats),
+            problems: Vec::new(),
+        };
+        finding.decide(terms, scenario.fault.is_some(), whole_record);
+        finding
+    });
+    Ok(findings.collect())
+}
+
+/// The load: for each limit and each instance, one plan.
+fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration) -> Vec<(u64, Plan)> {
+    let cost = match scenario.measure {
+        Measure::Requests => 1.0,
+        Measure::Tokens => REQUEST_TOKENS,
+    };
+    let mut plans = Vec::new();
+    for &limit in &scenario.limits {
+        let demand = scenario.demand * limit as f64 / cost / WINDOW.as_secs_f64();
+        let loaded = if scenario.skew == Skew::OneInstance { 1 } else { fleet.instances.len() };
+        let rate = demand.max(LEAST_RATE) / loaded as f64;
+        // Each of the load's shards keeps to its own connections, so as many as the gateway has put requests on
+        // every shard of it even at a low rate.
+        let (threads, connections) =
+            if scenario.skew == Skew::OneShard { (1, 1) } else { (scenario.shards, scenario.shards * 4) };
+        let key = match subject {
+            Subject::Provider => provider_key(limit),
+            _ => CLIENT_KEY.to_owned(),
+        };
+        for instance in fleet.instances.iter().take(loaded) {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, instance.port));
+            let url = Url { authority: address.to_string(), path: "/v1/chat/completions".into() };
+            let fields = [
+                ("content-type".to_owned(), "application/json".to_owned()),
+                ("authorization".to_owned(), format!("Bearer {key}")),
+            ];
+            let body = target::chat(&format!("{}:gpt-4o-mini", provider(limit)), PROMPT_BYTES, false);
+            let plan = Plan {
+                address,
+                method: Method::POST,
+                request: target::request(&Method::POST, &url, &fields, body.as_bytes(), true),
+                pace: Pace::Open {
+                    rate: Profile::constant(rate, length),
+                    connections,
+                    max_in_flight: IN_FLIGHT,
+                },
+                stream: false,
+                keep_alive: true,
+                timeout: TIMEOUT,
+                warmup: Duration::ZERO,
+                cpus: vec![None; threads],
+            };
+            plans.push((limit, plan));
+        }
+    }
+    plans
+}
+
+fn begin(fleet: &mut Fleet, fault: Fault) -> io::Result<()> {
+    match (fault, fleet.redis.as_mut(), fleet.instances.first_mut()) {
+        (Fault::RedisKilled, Some(redis), _) => redis.kill(),
+        (Fault::InstanceKilled, _, Some(instance)) => match instance.process.take() {
+            Some(process) => process.signal("KILL"),
+            None => Ok(()),
+        },
+        (Fault::InstanceStopped, _, Some(instance)) => signal(instance.process.as_ref(), "STOP"),
+        _ => Ok(()),
+    }
+}
+
+fn end(fleet: &mut Fleet, fault: Fault) -> io::Result<()> {
+    match (fault, fleet.redis.as_mut(), fleet.instances.first()) {
+        (Fault::RedisKilled, Some(redis), _) => redis.launch(),
+        (Fault::InstanceStopped, _, Some(instance)) => signal(instance.process.as_ref(), "CONT"),
+        _ => Ok(()),
+    }
+}
+
+fn signal(process: Option<&crate::versus::process::Process>, name: &str) -> io::Result<()> {
+    process.map_or(Ok(()), |process| process.signal(name))
+}
+
+/// Requests that got an answer that counts: let through or refused for the limit.
+fn answered(stats: &Stats) -> u64 {
+    [200, 429].iter().filter_map(|status| stats.statuses.get(status)).sum()
+}
+
+/// What else became of requests, by name.
+fn unexpected(stats: &Stats) -> BTreeMap<String, u64> {
+    let statuses = stats
+        .statuses
+        .iter()
+        .filter(|&(status, _)| ![200, 429].contains(status))
+        .map(|(status, &count)| (status.to_string(), count));
+    let failures = stats
+        .failures
+        .iter()
+        .filter(|&(failure, _)| *failure != load::stats::Failure::Status)
+        .map(|(failure, &count)| (failure.name().to_owned(), count));
+    statuses.chain(failures).collect()
+}
+
+/// The run's moments on the provider's clock.
+struct Moments {
+    end_us: u64,
+    /// The fault, and the time to recover from it.
+    fault: Option<Range<u64>>,
+}
+
+impl Moments {
+    fn new(records: &[Record], begun_s: f64, timeline: Timeline) -> Self {
+        // Any record tells the simulator's start; without one there is nothing to judge.
+        let start_s = records.first().map_or(begun_s, |record| record.unix_s - record.time_us as f64 / 1e6);
+        let at = |moment: Duration| ((begun_s - start_s + moment.as_secs_f64()).max(0.0) * 1e6) as u64;
+        let fault = timeline.fault.map(|(begins, ends)| at(begins)..at(ends + RECOVERY));
+        Self { end_us: at(timeline.length), fault }
+    }
+}
+
+fn unix_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn sleep_until(moment: Instant) {
+    thread::sleep(moment.saturating_duration_since(Instant::now()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_on_the_providers_clock() {
+        let record = Record { time_us: 2_500_000, unix_s: 1002.5, ..Record::default() };
+        let timeline = Timeline::new(3, Some(Fault::InstanceStopped));
+        let moments = Moments::new(&[record], 1001.0, timeline);
+        assert_eq!(moments.fault, Some(121_000_000..133_000_000));
+        assert_eq!(moments.end_us, 193_000_000);
+    }
+
+    #[test]
+    fn refusals_for_the_limit_are_expected_and_nothing_else() {
+        let mut stats = Stats::default();
+        stats.statuses = BTreeMap::from([(200, 5), (429, 7), (503, 2)]);
+        stats.failures =
+            BTreeMap::from([(load::stats::Failure::Status, 9), (load::stats::Failure::Connect, 3)]);
+        assert_eq!(answered(&stats), 12);
+        assert_eq!(unexpected(&stats), BTreeMap::from([("503".into(), 2), ("connect".into(), 3)]));
+    }
+}

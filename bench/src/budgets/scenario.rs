@@ -1,0 +1,165 @@
+//! What is tried: how many processes and shards, which limits, how the load falls on them, what goes wrong.
+
+use std::time::Duration;
+
+use crate::judge::Measure;
+
+/// Length of the window that the gateway's limits are in.
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
+/// After a fault's end, how long the gateway may take until its use counts again.
+pub(super) const RECOVERY: Duration = Duration::from_secs(2);
+/// The limits per minute that scenarios without a fault sweep where `--limits` does not say.
+pub(super) const LIMITS: [u64; 4] = [3, 60, 6_000, 100_000];
+/// Those of the others: one that has few permits to spread, one that has many.
+const FEW_AND_MANY: [u64; 2] = [60, 6_000];
+/// Demand as a multiple of the limit.
+const DEMAND: f64 = 1.35;
+/// Demand where one of three instances fails: the others still see more than the limit.
+const DEMAND_WITHOUT_ONE: f64 = 2.1;
+
+/// What goes wrong two windows into a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Redis is killed and starts again, empty.
+    RedisKilled,
+    /// An instance is killed and stays dead.
+    InstanceKilled,
+    /// An instance is stopped and goes on later, not knowing that time has passed.
+    InstanceStopped,
+}
+
+impl Fault {
+    /// From its beginning to its end.
+    pub(super) fn length(self) -> Duration {
+        match self {
+            Fault::RedisKilled => Duration::from_secs(5),
+            Fault::InstanceKilled => Duration::ZERO,
+            Fault::InstanceStopped => Duration::from_secs(10),
+        }
+    }
+}
+
+/// How the load falls on instances and shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skew {
+    /// Evenly on all.
+    None,
+    /// That of a key comes on one connection to each instance, and so on one shard.
+    OneShard,
+    /// All of it comes to one instance.
+    OneInstance,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    /// Gateway processes; more than one share a Redis.
+    pub(super) instances: usize,
+    /// Shards of each.
+    pub(super) shards: usize,
+    pub(super) measure: Measure,
+    /// Limits per minute; each is that of a provider of its own, with one key, loaded at the same time.
+    pub(super) limits: Vec<u64>,
+    pub(super) skew: Skew,
+    /// Demand as a multiple of each limit, over all instances.
+    pub(super) demand: f64,
+    pub(super) fault: Option<Fault>,
+}
+
+/// All scenarios; `limits` are those swept.
+pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
+    let base = Scenario {
+        name: "",
+        instances: 1,
+        shards: 1,
+        measure: Measure::Requests,
+        limits: limits.to_vec(),
+        skew: Skew::None,
+        demand: DEMAND,
+        fault: None,
+    };
+    let three = Scenario { instances: 3, shards: 2, ..base.clone() };
+    let failing = |name, fault, demand| Scenario {
+        name,
+        fault: Some(fault),
+        demand,
+        limits: FEW_AND_MANY.to_vec(),
+        ..three.clone()
+    };
+    vec![
+        Scenario { name: "shards-1", ..base.clone() },
+        Scenario { name: "shards-2", shards: 2, ..base.clone() },
+        Scenario { name: "shards-8", shards: 8, ..base.clone() },
+        Scenario {
+            name: "shards-skewed",
+            shards: 8,
+            skew: Skew::OneShard,
+            limits: FEW_AND_MANY.to_vec(),
+            ..base.clone()
+        },
+        Scenario { name: "tokens", shards: 2, measure: Measure::Tokens, limits: vec![100_000], ..base },
+        Scenario { name: "instances-3", ..three.clone() },
+        Scenario {
+            name: "instances-skewed",
+            skew: Skew::OneInstance,
+            limits: FEW_AND_MANY.to_vec(),
+            ..three.clone()
+        },
+        failing("redis-killed", Fault::RedisKilled, DEMAND),
+        failing("instance-killed", Fault::InstanceKilled, DEMAND_WITHOUT_ONE),
+        failing("instance-stopped", Fault::InstanceStopped, DEMAND_WITHOUT_ONE),
+    ]
+}
+
+/// When what happens, counted from the start of the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timeline {
+    /// When demand ends.
+    pub(super) length: Duration,
+    /// When the fault begins and when it ends.
+    pub(super) fault: Option<(Duration, Duration)>,
+}
+
+impl Timeline {
+    /// That of a run of about `minutes`. What is judged before and after a fault is whole windows long, so that
+    /// use can be told exactly however bursty the spending is; a run with a fault is longer by its length.
+    pub(super) fn new(minutes: u32, fault: Option<Fault>) -> Self {
+        match fault {
+            None => Self { length: WINDOW * minutes.max(2), fault: None },
+            Some(fault) => {
+                let (begins, ends) = (WINDOW * 2, WINDOW * 2 + fault.length());
+                let after = WINDOW * minutes.saturating_sub(2).max(1);
+                Self { length: ends + RECOVERY + after, fault: Some((begins, ends)) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_have_names_of_their_own_and_demand_beyond_the_limit() {
+        let all = all(&LIMITS);
+        for (n, scenario) in all.iter().enumerate() {
+            assert!(all.iter().skip(n + 1).all(|other| other.name != scenario.name), "{}", scenario.name);
+            let lost = f64::from(scenario.fault.is_some_and(|fault| fault != Fault::RedisKilled));
+            let left = scenario.demand * (1.0 - lost / scenario.instances as f64);
+            assert!(left >= 1.3, "{}: {left}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn what_is_judged_around_a_fault_is_whole_windows() {
+        assert_eq!(Timeline::new(3, None), Timeline { length: WINDOW * 3, fault: None });
+        for fault in [Fault::RedisKilled, Fault::InstanceKilled, Fault::InstanceStopped] {
+            let line = Timeline::new(4, Some(fault));
+            let (begins, ends) = line.fault.unwrap();
+            assert_eq!(begins, WINDOW * 2);
+            assert_eq!(line.length - ends - RECOVERY, WINDOW * 2);
+        }
+        assert_eq!(Timeline::new(1, None).length, WINDOW * 2, "use needs more than a window");
+    }
+}
