@@ -79,6 +79,9 @@ pub(super) fn run(
         let outcome = load.join().map_err(|_| io::Error::other("the load ended abnormally"))??;
         stats.entry(limit).or_default().add(&outcome.stats);
     }
+    for process in fleet.instances.iter_mut().filter_map(|instance| instance.process.as_mut()) {
+        process.still_runs()?;
+    }
     let records = fleet.simulator.record();
     let whole_record = records.len() as u64 == fleet.simulator.stats().requests;
     let answered: u64 = stats.values().map(answered).sum();

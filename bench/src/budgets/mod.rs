@@ -38,6 +38,9 @@ pub struct Settings {
     /// Limits per minute, all loaded at once, in scenarios that sweep them
     #[arg(long, value_delimiter = ',', default_values_t = scenario::LIMITS)]
     pub limits: Vec<u64>,
+    /// Demand as a multiple of the limit [default: as the scenario has it, 1.35 or more]
+    #[arg(long)]
+    pub demand: Option<f64>,
     /// Least share of a limit that must be used while demand is above it
     #[arg(long, default_value_t = 0.98)]
     pub least_use: f64,
@@ -81,7 +84,11 @@ impl Settings {
             return Err(io::Error::other(format!("no scenario is named {other}: see --list")));
         }
         let wanted = |name: &str| self.scenarios.is_empty() || self.scenarios.iter().any(|one| one == name);
-        Ok(all.into_iter().filter(|scenario| wanted(scenario.name)).collect())
+        let mut selected: Vec<_> = all.into_iter().filter(|scenario| wanted(scenario.name)).collect();
+        for scenario in &mut selected {
+            scenario.demand = self.demand.unwrap_or(scenario.demand);
+        }
+        Ok(selected)
     }
 }
 
@@ -158,11 +165,11 @@ mod tests {
 
     #[test]
     fn scenarios_and_subjects_are_selected_by_name() {
-        let chosen = settings("--scenario shards-skewed,tokens --scenario shards-1 --limits 5,7");
+        let chosen = settings("--scenario shards-skewed,tokens --scenario shards-1 --limits 5,7 --demand 3");
         let selected = chosen.selected().unwrap();
         let names: Vec<_> = selected.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names, ["shards-1", "shards-skewed", "tokens"]);
-        assert_eq!(selected[0].limits, [5, 7]);
+        assert_eq!((selected[0].limits.as_slice(), selected[1].demand), (&[5, 7][..], 3.0));
         assert!(settings("--scenario shards-3").selected().is_err());
         assert_eq!(settings("").selected().unwrap().len(), 10);
         let subjects = settings("--rival provider,redis-counter").subjects().unwrap();

@@ -142,6 +142,38 @@ async fn send(responder: &mut Responder, status: StatusCode, body: &[u8]) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        rival::Kind,
+        simulate::{self, RecordSettings},
+        versus::request,
+    };
+    use coo_shards::executor::{self, Driver};
+
+    #[test]
+    fn what_is_within_the_limit_is_forwarded_and_the_rest_refused() {
+        let simulator = simulate::start(simulate::Settings {
+            record: RecordSettings { requests: 10, raw: 0 },
+            ..simulate::Settings::default()
+        })
+        .unwrap();
+        let listener = listen::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().pop().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let settings = Settings {
+            kind: Kind::LocalCounters,
+            listen: listener.local_addr().unwrap(),
+            upstream: simulator.addr(),
+            limits: vec![("openai".into(), 3)],
+            redis: None,
+            instances: 1,
+        };
+        // The shard has no stop: it ends with the test process.
+        let _shard =
+            executor::spawn(0, None, Driver::detect(), false, move || serve(listener, settings)).unwrap();
+        let statuses: Vec<_> = (0..5).map(|_| request::chat(port).unwrap()).collect();
+        assert_eq!(statuses, [200, 200, 200, 429, 429]);
+        let keys: Vec<_> = simulator.record().into_iter().map(|record| record.key).collect();
+        assert_eq!(keys, ["sk-openai"; 3]);
+    }
 
     #[test]
     fn the_model_names_the_provider() {

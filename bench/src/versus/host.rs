@@ -94,7 +94,8 @@ fn version(program: &str, flag: &str) -> Option<String> {
     // nginx writes its version to standard error, wrk exits with 1: take the first line of either.
     let text = [output.stdout, output.stderr].concat();
     let line = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
-    let end = line.find(" Copyright").or_else(|| line.find(" - http")).unwrap_or(line.len());
+    let end = [" Copyright", " - http", " sha="].iter().filter_map(|rest| line.find(rest)).min();
+    let end = end.unwrap_or(line.len());
     Some(line.get(..end)?.to_owned())
 }
 

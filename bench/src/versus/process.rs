@@ -88,12 +88,18 @@ impl Process {
             if TcpStream::connect(addr).is_ok() {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(self.failure(&format!("ended with {status}")));
-            }
+            self.still_runs()?;
             thread::sleep(Duration::from_millis(2));
         }
         Err(self.failure("does not accept connections"))
+    }
+
+    /// An error where it has ended.
+    pub(crate) fn still_runs(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(self.failure(&format!("ended with {status}"))),
+        }
     }
 
     /// An error that shows the end of the program's output.

@@ -48,7 +48,7 @@ pub(super) fn simulator_args(settings: &Settings, port: u16) -> Vec<String> {
 }
 
 /// Sends a chat completion to `port` on a connection of its own and returns the status.
-pub(super) fn chat(port: u16) -> io::Result<u16> {
+pub(crate) fn chat(port: u16) -> io::Result<u16> {
     exchange(&mut connect(port)?).map(|(status, _)| status)
 }
 
