@@ -10,8 +10,8 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 pub(super) const RECOVERY: Duration = Duration::from_secs(2);
 /// The limits per minute that scenarios without a fault sweep where `--limits` does not say.
 pub(super) const LIMITS: [u64; 4] = [3, 60, 6_000, 100_000];
-/// Those of the others: one that has few permits to spread, one that has many.
-const FEW_AND_MANY: [u64; 2] = [60, 6_000];
+/// Those of the others: few permits to spread, and many.
+const FEW_TO_MANY: [u64; 3] = [60, 600, 6_000];
 /// Demand as a multiple of the limit.
 const DEMAND: f64 = 1.35;
 /// Demand where one of three instances fails: the others still see more than the limit.
@@ -84,7 +84,7 @@ pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
         name,
         fault: Some(fault),
         demand,
-        limits: FEW_AND_MANY.to_vec(),
+        limits: FEW_TO_MANY.to_vec(),
         ..three.clone()
     };
     vec![
@@ -95,7 +95,7 @@ pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
             name: "shards-skewed",
             shards: 8,
             skew: Skew::OneShard,
-            limits: FEW_AND_MANY.to_vec(),
+            limits: FEW_TO_MANY.to_vec(),
             ..base.clone()
         },
         Scenario { name: "tokens", shards: 2, measure: Measure::Tokens, limits: vec![100_000], ..base },
@@ -103,7 +103,7 @@ pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
         Scenario {
             name: "instances-skewed",
             skew: Skew::OneInstance,
-            limits: FEW_AND_MANY.to_vec(),
+            limits: FEW_TO_MANY.to_vec(),
             ..three.clone()
         },
         failing("redis-killed", Fault::RedisKilled, DEMAND),
