@@ -5,7 +5,8 @@
 //! body, [`openai::splice::Splice`] to make the body that goes upstream, and on
 //! the way back [`usage::UsageScanner`] (whole answers) or
 //! [`openai::stream::StreamFilter`] (streams). What goes wrong is answered by
-//! [`openai::error::GatewayError`].
+//! [`openai::error::GatewayError`]. Budgets use [`estimate`] before a request is
+//! sent and [`ratelimit`] when it is answered.
 
 pub mod estimate;
 pub mod json;
