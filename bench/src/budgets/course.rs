@@ -20,7 +20,6 @@ use crate::{
     judge::{self, Measure, Rule},
     load::{
         self, Pace, Plan,
-        profile::Profile,
         stats::Stats,
         target::{self, Url},
     },
@@ -98,7 +97,8 @@ pub(super) fn run(
         let ruling = judge::rule_on(&spends, rule, moments.end_us);
         let use_outside = moments.fault.as_ref().and_then(|fault| {
             let steady = judge::steady(&spends, rule.window_us, moments.end_us);
-            judge::share(&spends, rule, &[steady.start..fault.start, fault.end..steady.end])
+            let before = steady.start.max(fault.start.saturating_sub(rule.window_us))..fault.start;
+            judge::share(&spends, rule, &[before, fault.end..steady.end])
         });
         let each = ruling.spent as f64 / spends.len().max(1) as f64;
         let demand = self::answered(stats) as f64 * each
@@ -119,7 +119,7 @@ pub(super) fn run(
             unexpected: unexpected(stats),
             problems: Vec::new(),
         };
-        finding.decide(terms, scenario.fault.is_some(), whole_record);
+        finding.decide(terms, scenario, whole_record);
         finding
     });
     Ok(findings.collect())
@@ -134,8 +134,8 @@ fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration
     let mut plans = Vec::new();
     for &limit in &scenario.limits {
         let demand = scenario.demand * limit as f64 / cost / WINDOW.as_secs_f64();
-        let loaded = if scenario.skew == Skew::OneInstance { 1 } else { fleet.instances.len() };
-        let rate = demand.max(LEAST_RATE) / loaded as f64;
+        let demand = demand.max(LEAST_RATE);
+        let loaded = scenario.skew.loaded(scenario.instances);
         // Each of the load's shards keeps to its own connections, so as many as the gateway has put requests on
         // every shard of it even at a low rate.
         let (threads, connections) =
@@ -144,7 +144,7 @@ fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration
             Subject::Provider => provider_key(limit),
             _ => CLIENT_KEY.to_owned(),
         };
-        for instance in fleet.instances.iter().take(loaded) {
+        for (index, instance) in fleet.instances.iter().take(loaded).enumerate() {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, instance.port));
             let url = Url { authority: address.to_string(), path: "/v1/chat/completions".into() };
             let fields = [
@@ -157,7 +157,7 @@ fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration
                 method: Method::POST,
                 request: target::request(&Method::POST, &url, &fields, body.as_bytes(), true),
                 pace: Pace::Open {
-                    rate: Profile::constant(rate, length),
+                    rate: scenario.skew.profile(demand, index, scenario.instances, length),
                     connections,
                     max_in_flight: IN_FLIGHT,
                 },
@@ -251,8 +251,8 @@ mod tests {
         let record = Record { time_us: 2_500_000, unix_s: 1002.5, ..Record::default() };
         let timeline = Timeline::new(3, Some(Fault::InstanceStopped));
         let moments = Moments::new(&[record], 1001.0, timeline);
-        assert_eq!(moments.fault, Some(121_000_000..133_000_000));
-        assert_eq!(moments.end_us, 193_000_000);
+        assert_eq!(moments.fault, Some(131_000_000..143_000_000));
+        assert_eq!(moments.end_us, 203_000_000);
     }
 
     #[test]

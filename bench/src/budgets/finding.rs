@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use super::scenario::Scenario;
 use crate::{
     judge::{Measure, Ruling},
     versus::table::{Cell, Table},
@@ -102,7 +103,8 @@ pub(super) struct Finding {
 
 impl Finding {
     /// Fills in the problems.
-    pub(super) fn decide(&mut self, terms: Terms, faulty: bool, whole_record: bool) {
+    pub(super) fn decide(&mut self, terms: Terms, scenario: &Scenario, whole_record: bool) {
+        let faulty = scenario.fault.is_some();
         let mut problems = Vec::new();
         if !whole_record {
             problems.push("the record is not complete".to_owned());
@@ -112,6 +114,7 @@ impl Finding {
         }
         match self.use_outside.or(self.ruling.steady_use) {
             None => problems.push("nothing spent".to_owned()),
+            Some(_) if !scenario.always_demanded() => {}
             Some(_) if faulty && self.ruling.rule.limit < LEAST_LIMIT_AROUND_FAULT => {}
             Some(used) if used < terms.least_use => {
                 problems.push(format!("use {used:.3} is less than {}", terms.least_use));
@@ -223,7 +226,12 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budgets::scenario;
     use crate::judge::{Rule, Spend, rule_on};
+
+    fn scenario(name: &str) -> Scenario {
+        scenario::all(&[10]).into_iter().find(|scenario| scenario.name == name).unwrap()
+    }
 
     const TERMS: Terms = Terms { least_use: 0.98, jitter_us: 0 };
 
@@ -251,7 +259,7 @@ mod tests {
             unexpected: BTreeMap::new(),
             problems: Vec::new(),
         };
-        finding.decide(TERMS, false, true);
+        finding.decide(TERMS, &scenario("shards-1"), true);
         finding
     }
 
@@ -269,11 +277,11 @@ mod tests {
         }
         let mut failing = finding(10, 1.3);
         failing.unexpected.insert("503".into(), 2);
-        failing.decide(TERMS, false, true);
+        failing.decide(TERMS, &scenario("shards-1"), true);
         assert!(!failing.passes());
-        failing.decide(TERMS, true, true);
+        failing.decide(TERMS, &scenario("redis-killed"), true);
         assert!(failing.passes(), "a fault may fail requests");
-        failing.decide(TERMS, true, false);
+        failing.decide(TERMS, &scenario("redis-killed"), false);
         assert!(!failing.passes(), "an incomplete record judges nothing");
     }
 
@@ -282,11 +290,20 @@ mod tests {
         let mut faulty = finding(9, 1.3);
         faulty.ruling.rule.limit = 600;
         faulty.use_outside = Some(0.9);
-        faulty.decide(TERMS, true, true);
+        faulty.decide(TERMS, &scenario("redis-killed"), true);
         assert!(!faulty.passes());
         faulty.use_outside = Some(1.0);
-        faulty.decide(TERMS, true, true);
+        faulty.decide(TERMS, &scenario("redis-killed"), true);
         assert!(faulty.passes());
+    }
+
+    #[test]
+    fn use_is_not_asked_for_where_demand_pauses() {
+        let mut pulsed = finding(9, 1.3);
+        pulsed.decide(TERMS, &scenario("shards-pulsed"), true);
+        assert!(pulsed.passes());
+        pulsed.decide(TERMS, &scenario("instances-in-turn"), true);
+        assert!(!pulsed.passes(), "there is always one instance with demand");
     }
 
     #[test]

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(names, ["shards-1", "shards-skewed", "tokens"]);
         assert_eq!((selected[0].limits.as_slice(), selected[1].demand), (&[5, 7][..], 3.0));
         assert!(settings("--scenario shards-3").selected().is_err());
-        assert_eq!(settings("").selected().unwrap().len(), 10);
+        assert_eq!(settings("").selected().unwrap().len(), 12);
         let subjects = settings("--rival provider,redis-counter").subjects().unwrap();
         let names: Vec<_> = subjects.iter().map(Subject::name).collect();
         assert_eq!(names, ["provider", "redis-counter"]);

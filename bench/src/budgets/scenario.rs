@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::judge::Measure;
+use crate::{judge::Measure, load::profile::Profile};
 
 /// Length of the window that the gateway's limits are in.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
@@ -17,7 +17,14 @@ const DEMAND: f64 = 1.35;
 /// Demand where one of three instances fails: the others still see more than the limit.
 const DEMAND_WITHOUT_ONE: f64 = 2.1;
 
-/// What goes wrong two windows into a run.
+/// Demand where Redis forgets: a window's limit is spent in a third of it, so that spending it again shows.
+const DEMAND_AFTER_LOSS: f64 = 3.0;
+/// How long a turn lasts: no divisor of the window, so that turns fall differently in each.
+const TURN: Duration = Duration::from_secs(17);
+/// Demand in pulses: a turn is enough to spend a window's limit.
+const DEMAND_IN_PULSES: f64 = 4.0;
+
+/// What goes wrong after two windows of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Redis is killed and starts again, empty.
@@ -29,6 +36,16 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// When it begins: a bursty limiter spends at the start of each window and then waits. One that forgets is
+    /// caught while it should wait, one that dies or sleeps with permission in hand while it spends.
+    pub(super) fn begins(self) -> Duration {
+        let into_window = match self {
+            Fault::RedisKilled => 30,
+            Fault::InstanceKilled | Fault::InstanceStopped => 10,
+        };
+        WINDOW * 2 + Duration::from_secs(into_window)
+    }
+
     /// From its beginning to its end.
     pub(super) fn length(self) -> Duration {
         match self {
@@ -48,6 +65,24 @@ pub(super) enum Skew {
     OneShard,
     /// All of it comes to one instance.
     OneInstance,
+    /// All of it comes to one instance at a time, for [`TURN`] each, in so many turns. With more turns than
+    /// instances nothing comes in those beyond.
+    InTurns(usize),
+}
+
+impl Skew {
+    /// Of so many instances, those that get load.
+    pub(super) fn loaded(self, instances: usize) -> usize {
+        if self == Skew::OneInstance { 1 } else { instances }
+    }
+
+    /// The rate over a run of `length` at instance `index` of those loaded, where the whole demand is `rate`.
+    pub(super) fn profile(self, rate: f64, index: usize, instances: usize, length: Duration) -> Profile {
+        match self {
+            Skew::InTurns(turns) => Profile::in_turns(rate, TURN, (index, turns), length),
+            _ => Profile::constant(rate / self.loaded(instances) as f64, length),
+        }
+    }
 }
 
 /// One run.
@@ -65,6 +100,13 @@ pub(super) struct Scenario {
     /// Demand as a multiple of each limit, over all instances.
     pub(super) demand: f64,
     pub(super) fault: Option<Fault>,
+}
+
+impl Scenario {
+    /// Whether there is demand all the time, so that what is not used is lost.
+    pub(super) fn always_demanded(&self) -> bool {
+        !matches!(self.skew, Skew::InTurns(turns) if turns > self.instances)
+    }
 }
 
 /// All scenarios; `limits` are those swept.
@@ -98,6 +140,13 @@ pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
             limits: FEW_TO_MANY.to_vec(),
             ..base.clone()
         },
+        Scenario {
+            name: "shards-pulsed",
+            shards: 8,
+            skew: Skew::InTurns(2),
+            demand: DEMAND_IN_PULSES,
+            ..base.clone()
+        },
         Scenario { name: "tokens", shards: 2, measure: Measure::Tokens, limits: vec![100_000], ..base },
         Scenario { name: "instances-3", ..three.clone() },
         Scenario {
@@ -106,7 +155,13 @@ pub(super) fn all(limits: &[u64]) -> Vec<Scenario> {
             limits: FEW_TO_MANY.to_vec(),
             ..three.clone()
         },
-        failing("redis-killed", Fault::RedisKilled, DEMAND),
+        Scenario {
+            name: "instances-in-turn",
+            skew: Skew::InTurns(3),
+            limits: FEW_TO_MANY.to_vec(),
+            ..three.clone()
+        },
+        failing("redis-killed", Fault::RedisKilled, DEMAND_AFTER_LOSS),
         failing("instance-killed", Fault::InstanceKilled, DEMAND_WITHOUT_ONE),
         failing("instance-stopped", Fault::InstanceStopped, DEMAND_WITHOUT_ONE),
     ]
@@ -123,12 +178,13 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// That of a run of about `minutes`. What is judged before and after a fault is whole windows long, so that
-    /// use can be told exactly however bursty the spending is; a run with a fault is longer by its length.
+    /// use can be told exactly however bursty the spending is; a run with a fault is longer
+    /// by its length and the time into a window at which it begins.
     pub(super) fn new(minutes: u32, fault: Option<Fault>) -> Self {
         match fault {
             None => Self { length: WINDOW * minutes.max(2), fault: None },
             Some(fault) => {
-                let (begins, ends) = (WINDOW * 2, WINDOW * 2 + fault.length());
+                let (begins, ends) = (fault.begins(), fault.begins() + fault.length());
                 let after = WINDOW * minutes.saturating_sub(2).max(1);
                 Self { length: ends + RECOVERY + after, fault: Some((begins, ends)) }
             }
@@ -157,7 +213,7 @@ mod tests {
         for fault in [Fault::RedisKilled, Fault::InstanceKilled, Fault::InstanceStopped] {
             let line = Timeline::new(4, Some(fault));
             let (begins, ends) = line.fault.unwrap();
-            assert_eq!(begins, WINDOW * 2);
+            assert!(begins > WINDOW * 2, "there is a whole window before it, beyond the first");
             assert_eq!(line.length - ends - RECOVERY, WINDOW * 2);
         }
         assert_eq!(Timeline::new(1, None).length, WINDOW * 2, "use needs more than a window");

@@ -39,6 +39,22 @@ impl Profile {
         profile
     }
 
+    /// `value` in turn `index` of every `turns` turns of `turn`, else 0, for `length`.
+    #[must_use]
+    pub fn in_turns(value: f64, turn: Duration, (index, turns): (usize, usize), length: Duration) -> Self {
+        let (mut left_s, turn_s) = (length.as_secs_f64(), turn.as_secs_f64().max(1e-3));
+        let mut stages = Vec::new();
+        for n in 0.. {
+            if left_s <= 0.0 {
+                break;
+            }
+            let now = if n % turns.max(1) == index { value } else { 0.0 };
+            stages.push(Stage { length_s: turn_s.min(left_s), from: now, to: now });
+            left_s -= turn_s;
+        }
+        Self { stages }
+    }
+
     /// Parses `DURATION:TARGET,...`; the first stage starts at 0.
     ///
     /// # Errors
@@ -156,6 +172,19 @@ mod tests {
         for wrong in ["", "2m", "2m:x", "x:5", "2m:-1", "2m:5,,"] {
             assert!(Profile::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn turns_add_up_to_a_constant_rate() {
+        let (turn, length) = (seconds(2.0), seconds(9.0));
+        let turns: Vec<_> = (0..3).map(|n| Profile::in_turns(10.0, turn, (n, 3), length)).collect();
+        for at in [0.5, 2.5, 4.5, 6.5, 8.5] {
+            let sum: f64 = turns.iter().map(|profile| profile.value_at(seconds(at))).sum();
+            assert_eq!(sum, 10.0, "{at}");
+        }
+        let due = |n| turns[1].time_of(n).map(|at| at.as_secs_f64());
+        assert_eq!((due(0), due(19), due(20)), (Some(2.0), Some(3.9), Some(8.0)));
+        assert_eq!((due(29), due(30)), (Some(8.9), None));
     }
 
     #[test]
