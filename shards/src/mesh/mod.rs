@@ -7,7 +7,7 @@
 //!
 //! A receiver takes turns with the rest of its thread: after [`TURN`] messages it goes back to its executor, by
 //! way of its own eventfd. That matters: with DEFER_TASKRUN a ring hands out completions only when its thread
-//! waits, so a task that merely yields to the other tasks would keep the sockets from being heard.
+//! waits, so a task that is always ready would keep the sockets from being heard.
 //!
 //! The queues and the wake-up are model-checked with loom (`model.rs`, run by `tests/run`).
 
@@ -166,7 +166,7 @@ mod on_a_ring {
         rc::Rc,
     };
 
-    use super::Port;
+    use super::{Port, TURN};
     use crate::inbox::Readiness;
 
     impl<T> Port<T> {
@@ -177,11 +177,19 @@ mod on_a_ring {
         /// The runtime's error of watching the eventfd.
         pub async fn run(self: Rc<Self>, mut handle: impl FnMut(usize, T)) -> io::Result<()> {
             let watch = Readiness::new(self.wake.event().try_clone()?)?;
+            let mut since_yield = 0;
             loop {
                 // What an earlier `run` or `drain` left behind is still announced by the eventfd, so waiting
                 // comes first.
                 watch.wait().await?;
-                self.turn(&mut handle);
+                since_yield += self.turn(&mut handle);
+                if since_yield >= TURN {
+                    since_yield = 0;
+                    // The wait sends a ring to its completions, but on epoll a wait for what is readable already
+                    // goes on at once. A task that wakes itself would not do: monoio runs it before all others.
+                    // One that waits for a new task comes after them.
+                    monoio::spawn(async {}).await;
+                }
             }
         }
     }
