@@ -22,7 +22,7 @@ use rustls::pki_types::ServerName;
 
 use crate::{
     config::{self, Config, ProcessEnv, snapshot::Snapshot},
-    control::{self, Order, Plane},
+    control::{self, Order, Plane, redis_sync},
     gateway::{
         access_log::AccessLog,
         budget::{self, Clock, MESH_MESSAGES, Rules},
@@ -112,7 +112,13 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
         inboxes.push(inbox);
     }
     let clock = Clock::start();
-    let mesh = mesh::mesh(shards, MESH_MESSAGES).map_err(text)?;
+    let redis = config.storage.runtime.redis.clone().filter(|_| !snapshot.budgets.limits.is_empty());
+    let mut mesh = mesh::mesh(shards + usize::from(redis.is_some()), MESH_MESSAGES).map_err(text)?;
+    let sync = redis.as_ref().and_then(|settings| {
+        let port = mesh.pop()?;
+        let (settings, snapshot) = (settings.clone(), Arc::clone(&snapshot));
+        Some(redis_sync::Setup { settings, snapshot, port, clock })
+    });
     // A shard gets a CPU of its own where there are enough; oversubscribed shards are left to the scheduler.
     let pinned = shards <= cpus.len();
     let mut threads = Vec::with_capacity(shards);
@@ -153,6 +159,7 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
                     queue: config.policy.budget_queue,
                     tokens: config.policy.token_reserve,
                 },
+                shared: redis.as_ref().map(|redis| redis.sync_interval),
             },
         };
         let cpu = if pinned { cpus.get(index).copied() } else { None };
@@ -168,7 +175,7 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
     );
     ready(&addresses);
     let plane = Plane { snapshot, shards: outboxes, spread, log: log.as_ref().map(|log| log.queue()) };
-    control::run(plane, order_queue).map_err(text)?;
+    control::run(plane, order_queue, sync).map_err(text)?;
 
     let mut failed = None;
     for thread in threads {

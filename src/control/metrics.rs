@@ -242,7 +242,8 @@ fn budgets(out: &mut String, plane: &Plane, samples: &[Sample]) {
     let mut rows: Vec<_> = samples.iter().flat_map(|sample| sample.budgets.iter().copied()).collect();
     rows.sort_unstable();
     type Row = (u32, i64, i64, i64);
-    let families: [(&str, &str, fn(&Row) -> i64); 3] = [
+    type Family = (&'static str, &'static str, fn(&Row) -> i64);
+    let families: [Family; 3] = [
         ("coo_llm_budget_spent", "Spent within the limit's window.", |row| row.1),
         ("coo_llm_budget_granted", "Granted to shards and not reported as spent yet.", |row| row.2),
         ("coo_llm_budget_free", "Left to grant.", |row| row.3),

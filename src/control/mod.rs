@@ -5,6 +5,7 @@
 mod dns;
 pub mod metrics;
 mod process;
+pub mod redis_sync;
 
 use std::{io, sync::Arc, thread, time::Duration};
 
@@ -59,7 +60,7 @@ pub fn queue() -> (Sender, mpsc::Receiver<Order>) {
 ///
 /// # Errors
 /// The error of building the runtime or of installing the signal handlers.
-pub fn run(plane: Plane, orders: mpsc::Receiver<Order>) -> io::Result<()> {
+pub fn run(plane: Plane, orders: mpsc::Receiver<Order>, sync: Option<redis_sync::Setup>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let plane = Arc::new(plane);
     let result = runtime.block_on(async {
@@ -67,6 +68,9 @@ pub fn run(plane: Plane, orders: mpsc::Receiver<Order>) -> io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::spawn(dns::keep_resolved(Arc::clone(&plane)));
         tokio::spawn(serve_orders(Arc::clone(&plane), orders));
+        if let Some(setup) = sync {
+            tokio::spawn(redis_sync::run(setup));
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

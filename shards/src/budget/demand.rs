@@ -2,22 +2,27 @@
 
 /// Holdings cover this many ticks of recent demand: one to notice, one for the answer, two to spare.
 const HORIZON_TICKS: i64 = 4;
-/// Ticks without demand after which nothing is held: what one shard sits on, another may need.
-const IDLE_TICKS: u32 = 8;
 /// Fixed point of the rate.
 const SCALE: i64 = 16;
 /// The weight of the past in the average, against 1 for the last tick.
 const MEMORY: i64 = 3;
 
 /// Recent demand, in units per tick.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Demand {
     taken: i64,
     rate: i64,
     idle: u32,
+    patience: u32,
 }
 
 impl Demand {
+    /// No demand yet. After `patience` ticks without any nothing is held: what one sits on, another may need.
+    #[must_use]
+    pub fn new(patience: u32) -> Self {
+        Self { taken: 0, rate: 0, idle: u32::MAX, patience }
+    }
+
     /// Notes that so much was taken, or asked for in vain.
     pub fn took(&mut self, amount: i64) {
         self.taken = self.taken.saturating_add(amount);
@@ -41,7 +46,7 @@ impl Demand {
     /// Whether there has been none for a while.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.idle > IDLE_TICKS
+        self.idle > self.patience
     }
 }
 
@@ -51,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_target_follows_demand_and_ends_with_it() {
-        let mut demand = Demand::default();
+        let mut demand = Demand::new(8);
         for _ in 0..30 {
             demand.took(100);
             demand.tick();

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Limit, LimitId, Millis, Report, queue::Queue, window::Window};
+use super::{
+    Answer, Limit, LimitId, Millis, Report,
+    queue::Queue,
+    relay::{Relay, StoreAnswer, StoreReport},
+    window::Window,
+};
 
 /// An answer, and the shard it is for.
 pub type To = (usize, Answer);
@@ -110,55 +115,90 @@ impl Authority {
     }
 }
 
+/// One limit at its home.
+#[derive(Clone, Debug)]
+enum Kept {
+    Alone(Authority),
+    Shared(Relay),
+}
+
 /// All limits that live on one shard.
 #[derive(Debug)]
 pub struct Home {
-    kept: Vec<Option<Authority>>,
+    kept: Vec<Option<Box<Kept>>>,
     active: Vec<LimitId>,
     is_active: Vec<bool>,
+    valid_until: Millis,
 }
 
 impl Home {
-    /// The limits among `limits` whose home is `shard`, of `shards`.
+    /// The limits among `limits` whose home is `shard`, of `shards`; `shared` with other instances through a
+    /// store, or not.
     #[must_use]
-    pub fn new(limits: &Arc<[Limit]>, shard: usize, shards: usize) -> Self {
+    pub fn new(limits: &Arc<[Limit]>, shard: usize, shards: usize, shared: bool) -> Self {
         let ids = 0..LimitId::try_from(limits.len()).unwrap_or(LimitId::MAX);
         let keep = |(id, limit): (LimitId, &Limit)| {
-            (limit.home == shard).then(|| Authority::new(id, *limit, shards))
+            (limit.home == shard).then(|| {
+                Box::new(if shared {
+                    Kept::Shared(Relay::new(id, *limit, shards))
+                } else {
+                    Kept::Alone(Authority::new(id, *limit, shards))
+                })
+            })
         };
         Self {
             kept: ids.zip(limits.iter()).map(keep).collect(),
             active: Vec::new(),
             is_active: vec![false; limits.len()],
+            valid_until: 0,
         }
     }
 
-    fn kept(&mut self, limit: LimitId) -> Option<&mut Authority> {
-        let authority = self.kept.get_mut(limit as usize)?.as_mut()?;
+    fn kept(&mut self, limit: LimitId) -> Option<&mut Kept> {
+        let kept = self.kept.get_mut(limit as usize)?.as_deref_mut()?;
         if let Some(active) = self.is_active.get_mut(limit as usize)
             && !std::mem::replace(active, true)
         {
             self.active.push(limit);
         }
-        Some(authority)
+        Some(kept)
+    }
+
+    fn relays(&mut self) -> impl Iterator<Item = &mut Relay> {
+        self.kept.iter_mut().filter_map(|kept| match kept.as_deref_mut() {
+            Some(Kept::Shared(relay)) => Some(relay),
+            _ => None,
+        })
     }
 
     /// Takes the reports of a shard.
     pub fn receive(&mut self, from: usize, reports: &[Report], now: Millis, out: &mut Vec<To>) {
+        let valid_until = self.valid_until;
         for report in reports {
-            if let Some(authority) = self.kept(report.limit) {
-                authority.receive(from, report, now, out);
+            match self.kept(report.limit) {
+                Some(Kept::Alone(authority)) => authority.receive(from, report, now, out),
+                Some(Kept::Shared(relay)) => relay.receive(from, report, now, valid_until, out),
+                None => {}
             }
         }
     }
 
     /// A tick has passed.
     pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
+        let valid_until = self.valid_until;
         let (kept, is_active) = (&mut self.kept, &mut self.is_active);
         self.active.retain(|&limit| {
-            let Some(Some(authority)) = kept.get_mut(limit as usize) else { return false };
-            authority.tick(now, out);
-            let keep = !authority.is_dormant(now);
+            let Some(Some(kept)) = kept.get_mut(limit as usize) else { return false };
+            let keep = match &mut **kept {
+                Kept::Alone(authority) => {
+                    authority.tick(now, out);
+                    !authority.is_dormant(now)
+                }
+                Kept::Shared(relay) => {
+                    relay.tick(now, valid_until, out);
+                    !relay.is_dormant()
+                }
+            };
             if let Some(active) = is_active.get_mut(limit as usize) {
                 *active = keep;
             }
@@ -167,20 +207,71 @@ impl Home {
     }
 
     /// Leaves at most `left` of a limit to grant, as a provider said, until all of it is there again at `until`.
+    /// Where instances share it, each hears of the provider itself, and only its key's rest is heeded.
     pub fn close(&mut self, limit: LimitId, left: i64, until: Millis, now: Millis) {
-        if let Some(authority) = self.kept(limit) {
+        if let Some(Kept::Alone(authority)) = self.kept(limit) {
             authority.close(left, until, now);
+        }
+    }
+
+    /// What the store should hear now; `round` once per round of exchanges with it.
+    pub fn store_reports(&mut self, round: bool) -> Vec<StoreReport> {
+        let kept = &mut self.kept;
+        let report = |&limit: &LimitId| match kept.get_mut(limit as usize)?.as_deref_mut()? {
+            Kept::Shared(relay) => relay.report(round),
+            Kept::Alone(_) => None,
+        };
+        self.active.iter().filter_map(report).collect()
+    }
+
+    /// All that the store must know of this instance, for one that has lost its memory.
+    pub fn ledger(&mut self, now: Millis) -> Vec<StoreReport> {
+        self.relays().filter_map(|relay| relay.ledger(now)).collect()
+    }
+
+    /// Takes the store's answers.
+    pub fn store_answers(&mut self, answers: &[StoreAnswer], now: Millis, out: &mut Vec<To>) {
+        let valid_until = self.valid_until;
+        for answer in answers {
+            if let Some(Kept::Shared(relay)) = self.kept(answer.limit) {
+                relay.answered(answer, now, valid_until, out);
+            }
+        }
+    }
+
+    /// Until when the leases of the store are valid.
+    pub fn valid(&mut self, until: Millis) {
+        self.valid_until = until;
+    }
+
+    /// The store is down; `instances` were last seen.
+    pub fn leave(&mut self, instances: i64, now: Millis) {
+        self.relays().for_each(|relay| relay.leave(instances, now));
+    }
+
+    /// The store is back.
+    pub fn rejoin(&mut self) {
+        let ids = 0..LimitId::try_from(self.kept.len()).unwrap_or(LimitId::MAX);
+        for id in ids {
+            // Each has something to report.
+            if let Some(Kept::Shared(relay)) = self.kept(id) {
+                relay.rejoin();
+            }
         }
     }
 
     /// Each limit kept here, with what was spent within its window, granted and unheard of, and may be granted.
     pub fn snapshot(&mut self, now: Millis) -> Vec<(LimitId, i64, i64, i64)> {
         let kept = self.kept.iter_mut().enumerate();
-        kept.filter_map(|(id, authority)| {
-            let authority = authority.as_mut()?;
-            authority.window.advance(now);
-            let (spent, outstanding) = authority.counted();
-            Some((LimitId::try_from(id).ok()?, spent, outstanding, authority.free(now).max(0)))
+        kept.filter_map(|(id, kept)| {
+            let ((spent, granted), free) = match &mut **kept.as_mut()? {
+                Kept::Alone(authority) => {
+                    authority.window.advance(now);
+                    (authority.counted(), authority.free(now))
+                }
+                Kept::Shared(relay) => (relay.counted(), relay.remaining()),
+            };
+            Some((LimitId::try_from(id).ok()?, spent, granted, free.max(0)))
         })
         .collect()
     }

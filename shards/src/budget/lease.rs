@@ -5,6 +5,9 @@
 
 use super::{Answer, Ask, Dated, LimitId, Millis, Period, Report, demand::Demand, window::bucket};
 
+/// Ticks without demand after which a shard returns all it holds: 160 ms.
+const IDLE_TICKS: u32 = 8;
+
 /// A part of a limit that may be spent without asking.
 #[derive(Clone, Debug)]
 pub struct Lease {
@@ -29,7 +32,7 @@ impl Lease {
             limit,
             period,
             available: 0,
-            demand: Demand::default(),
+            demand: Demand::new(IDLE_TICKS),
             asked: false,
             waiting: None,
             not_before: 0,

@@ -17,6 +17,7 @@ pub mod demand;
 pub mod home;
 pub mod lease;
 pub mod queue;
+pub mod relay;
 #[cfg(test)]
 mod sim;
 pub mod wallet;

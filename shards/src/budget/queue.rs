@@ -40,6 +40,12 @@ impl Queue {
         })
     }
 
+    /// What the first of those needs who were told to come back and may be told to come sooner.
+    #[must_use]
+    pub fn turned_away(&self) -> Option<Ask> {
+        self.told.iter().map(|&(_, need, _)| need).min().map(|need| Ask { need, want: need, until: 0 })
+    }
+
     /// Whether nobody waits or has to be told.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -75,7 +81,10 @@ impl Queue {
         now: Millis,
         out: &mut Vec<To>,
     ) -> i64 {
-        self.told.retain(|(told, _, _)| *told != holder);
+        if ask.need > 0 {
+            // One that only looks ahead is still to hear that it may come back.
+            self.told.retain(|(told, _, _)| *told != holder);
+        }
         if self.pending.is_empty() && ask.need <= free {
             let granted = self.grant(&ask, free);
             out.push((holder, self.answer(granted, free, 0, true)));

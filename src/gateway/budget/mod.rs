@@ -21,9 +21,11 @@ use coo_shards::{
     budget::{
         Answer, Limit, LimitId, Millis, Report,
         home::{Home, To},
+        relay::{StoreAnswer, StoreReport},
         wallet::{Take, Ticket, Wallet},
     },
     mesh::Port,
+    time,
 };
 
 use crate::config::{TokenReserve, snapshot::ProviderId};
@@ -44,6 +46,20 @@ pub enum Note {
     Answers(Vec<Answer>),
     /// A provider's key is to rest until then, on all shards.
     Rest(ProviderId, usize, Millis),
+    /// What a home tells the store that instances share; to the party beside the shards.
+    Sync(Vec<StoreReport>),
+    /// The same, as the answer to [`Note::Ledger`] and [`Note::Rejoin`], also where it is empty.
+    Ready(Vec<StoreReport>),
+    /// What the store answers.
+    Store(Vec<StoreAnswer>),
+    /// Leases of the store are valid until then.
+    Valid(Millis),
+    /// The store lost its memory: tell all.
+    Ledger,
+    /// The store is down; so many instances were last seen. Go on alone.
+    Leave(i64),
+    /// The store is back.
+    Rejoin,
     /// A provider said how much it will still take of a limit until then; to the limit's home.
     Close(LimitId, i64, Millis),
 }
@@ -97,6 +113,8 @@ pub struct Setup {
     pub port: Port<Note>,
     /// How requests wait and reserve.
     pub rules: Rules,
+    /// Between two exchanges with the store that several instances share; `None` where there is no other.
+    pub shared: Option<Duration>,
 }
 
 /// One shard's part in all limits.
@@ -114,6 +132,9 @@ pub struct Budget {
     rests: RefCell<Vec<Vec<Millis>>>,
     rested: RefCell<Vec<bool>>,
     outputs: settle::Outputs,
+    /// Ticks of one round of exchanges with the store; 0 where there is none.
+    round: u64,
+    ticks: Cell<u64>,
     last_tick: Cell<Millis>,
     stalls: Cell<u32>,
 }
@@ -125,13 +146,18 @@ impl Budget {
     /// The budget of shard `index` among `shards`.
     #[must_use]
     pub fn new(setup: Setup, index: usize, shards: usize) -> Self {
+        let mut wallet = Wallet::new(Arc::clone(&setup.limits));
+        if setup.shared.is_some() {
+            wallet.valid(0, setup.clock.now());
+        }
         Self {
             index,
             rules: setup.rules,
-            wallet: RefCell::new(Wallet::new(Arc::clone(&setup.limits))),
-            home: RefCell::new(Home::new(&setup.limits, index, shards)),
-            port: Rc::new(setup.port),
-            unsent: RefCell::new((0..shards).map(|_| VecDeque::new()).collect()),
+            wallet: RefCell::new(wallet),
+            home: RefCell::new(Home::new(&setup.limits, index, shards, setup.shared.is_some())),
+            round: setup.shared.map_or(0, |every| (millis(every) / time::TICK_MS).max(1)),
+            ticks: Cell::new(0),
+            unsent: RefCell::new((0..setup.port.parties()).map(|_| VecDeque::new()).collect()),
             waiters: RefCell::default(),
             rests: RefCell::new(setup.keys.iter().map(|&keys| vec![0; keys]).collect()),
             rested: RefCell::new(vec![false; setup.keys.len()]),
@@ -139,6 +165,7 @@ impl Budget {
             last_tick: Cell::new(setup.clock.now()),
             stalls: Cell::new(0),
             clock: setup.clock,
+            port: Rc::new(setup.port),
         }
     }
 
@@ -166,6 +193,34 @@ impl Budget {
             Note::Answers(answers) => self.take_answers(&answers, now),
             Note::Rest(provider, key, until) => self.rest_here(provider, key, until),
             Note::Close(limit, left, until) => self.home.borrow_mut().close(limit, left, until, now),
+            Note::Store(answers) => {
+                let mut out = Vec::new();
+                self.home.borrow_mut().store_answers(&answers, now, &mut out);
+                self.answer(out, now);
+            }
+            Note::Valid(until) => {
+                self.home.borrow_mut().valid(until);
+                self.wallet.borrow_mut().valid(until, now);
+            }
+            Note::Ledger => {
+                let ledger = self.home.borrow_mut().ledger(now);
+                self.send(from, Note::Ready(ledger));
+            }
+            Note::Leave(instances) => {
+                self.home.borrow_mut().leave(instances, now);
+                // Nobody but this instance can end what it holds now.
+                self.wallet.borrow_mut().valid(Millis::MAX, now);
+            }
+            Note::Rejoin => {
+                let reports = {
+                    let mut home = self.home.borrow_mut();
+                    home.rejoin();
+                    home.store_reports(false)
+                };
+                self.send(from, Note::Ready(reports));
+            }
+            // For the party beside the shards.
+            Note::Sync(_) | Note::Ready(_) => {}
         }
     }
 
@@ -181,6 +236,14 @@ impl Budget {
         self.answer(answers, now);
         self.wallet.borrow_mut().tick(now);
         self.report(true, now);
+        if self.round > 0 {
+            let tick = self.ticks.get().wrapping_add(1);
+            self.ticks.set(tick);
+            let reports = self.home.borrow_mut().store_reports(tick.is_multiple_of(self.round));
+            if !reports.is_empty() {
+                self.send(self.port.parties() - 1, Note::Sync(reports));
+            }
+        }
     }
 
     /// Sends what homes should hear now.
@@ -244,10 +307,15 @@ impl Budget {
     /// Lets a provider's key rest, here and on all other shards.
     pub fn rest(&self, provider: ProviderId, key: usize, until: Millis) {
         self.rest_here(provider, key, until);
-        let shards = self.unsent.borrow().len();
+        let shards = self.shards();
         for shard in (0..shards).filter(|&shard| shard != self.index) {
             self.send(shard, Note::Rest(provider, key, until));
         }
+    }
+
+    /// The shards; with a store there is one party more.
+    fn shards(&self) -> usize {
+        self.port.parties() - usize::from(self.round > 0)
     }
 
     fn rest_here(&self, provider: ProviderId, key: usize, until: Millis) {

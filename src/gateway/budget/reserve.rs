@@ -150,11 +150,7 @@ impl Budget {
     ///
     /// # Errors
     /// The error to answer with when nothing will be free in time.
-    pub async fn reserve(
-        &self,
-        spender: Spender<'_>,
-        need: Need,
-    ) -> Result<(usize, Option<Box<Reservation>>), GatewayError> {
+    pub async fn reserve(&self, spender: Spender<'_>, need: Need) -> Result<Taken, GatewayError> {
         let started = self.now();
         let wait = super::millis(self.rules.wait).max(LEAST_WAIT_MS);
         let until = started.saturating_add(wait);
@@ -195,15 +191,10 @@ impl Budget {
     }
 
     /// Tries the keys in turn; the lack of the one that will be ready first.
-    fn try_keys(
-        &self,
-        spender: &Spender<'_>,
-        need: Need,
-        now: Millis,
-    ) -> Result<(usize, Option<Box<Reservation>>), (usize, Box<Reservation>, Lacking)> {
+    fn try_keys(&self, spender: &Spender<'_>, need: Need, now: Millis) -> Result<Taken, Untaken> {
         let Spender { client, upstream, provider, turn, .. } = *spender;
         let keys = upstream.keys.len();
-        let mut best: Option<(usize, Box<Reservation>, Lacking)> = None;
+        let mut best: Option<Untaken> = None;
         for step in 0..keys {
             let index = (turn + step) % keys;
             let Some(key) = upstream.keys.get(index) else { continue };
@@ -244,6 +235,11 @@ impl Budget {
         Ok(())
     }
 }
+
+/// Which of the provider's keys is to be used, and what was taken; nothing where nothing is limited.
+type Taken = (usize, Option<Box<Reservation>>);
+/// Which key is worth waiting for, what it would take, and what lacks.
+type Untaken = (usize, Box<Reservation>, Lacking);
 
 /// Why no key can be used now.
 #[derive(Clone, Copy, Debug)]

@@ -78,7 +78,7 @@ impl World {
         let limits: Arc<[Limit]> = case.limits.clone().into();
         let shard = |index| Shard {
             wallet: Wallet::new(limits.clone()),
-            home: Home::new(&limits, index, case.shards),
+            home: Home::new(&limits, index, case.shards, false),
             waiting: HashMap::new(),
             until: 0,
         };

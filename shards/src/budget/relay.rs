@@ -1,0 +1,322 @@
+//! One limit at its home where several instances share it: a store that all of them reach is the authority, and
+//! the home holds a lease from it for all shards of its process.
+//!
+//! A report to the store states what is held as a whole, not how it changed, so that one that is sent twice, or
+//! whose answer is lost, does no harm: the store adds what it granted and this home has not acknowledged.
+//!
+//! While the store is down (not merely out of reach) the home goes on alone with the part of the limit that is
+//! its own already: what it spent within the window and what it holds. Those parts of all instances are disjoint
+//! and together within the limit, so each may spend its part again as it ages out.
+
+use super::{
+    Ask, Dated, Limit, LimitId, Millis, Period, Report,
+    demand::Demand,
+    home::To,
+    queue::Queue,
+    window::{TRANSIT_MS, Window},
+};
+
+/// Rounds of exchanges without demand after which an instance returns all it holds.
+const IDLE_ROUNDS: u32 = 3;
+
+/// Apart from each other by at most this much do instances notice that the store is down.
+const NOTICE_MS: Millis = 5_000;
+
+/// What the home tells the store of one limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreReport {
+    /// Which limit.
+    pub limit: LimitId,
+    /// Spends since the last report, and corrections; those of the whole window in a ledger.
+    pub changes: Vec<Dated>,
+    /// All that is held and not spent, here and by the shards.
+    pub hold: i64,
+    /// All that was granted since the process began, as far as it is part of `hold`.
+    pub acknowledged: i64,
+    /// What is wanted.
+    pub ask: Option<Ask>,
+}
+
+/// What the store answers of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreAnswer {
+    /// Which limit.
+    pub limit: LimitId,
+    /// Added to what is held; `None` where the lease had lapsed and nothing is held any more.
+    pub granted: Option<i64>,
+    /// What the store could still grant.
+    pub free: i64,
+    /// Nothing will be granted before, in this process's time; 0 where that is not known.
+    pub not_before: Millis,
+}
+
+/// A limit that several instances share, at its home in one of them.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    id: LimitId,
+    limit: Limit,
+    available: i64,
+    outstanding: i64,
+    acknowledged: i64,
+    demand: Demand,
+    asked: bool,
+    free: i64,
+    not_before: Millis,
+    own: Window,
+    changes: Vec<Dated>,
+    reported: i64,
+    queue: Queue,
+    alone: Option<Alone>,
+}
+
+/// Going on without the store.
+#[derive(Clone, Copy, Debug)]
+struct Alone {
+    part: i64,
+    since: Millis,
+    instances: i64,
+}
+
+impl Relay {
+    /// Nothing held yet.
+    #[must_use]
+    pub fn new(id: LimitId, limit: Limit, holders: usize) -> Self {
+        Self {
+            id,
+            limit,
+            available: 0,
+            outstanding: 0,
+            acknowledged: 0,
+            demand: Demand::new(IDLE_ROUNDS),
+            asked: false,
+            free: 0,
+            not_before: 0,
+            own: Window::new(limit.period),
+            changes: Vec::new(),
+            reported: 0,
+            queue: Queue::new(id, holders),
+            alone: None,
+        }
+    }
+
+    /// What may be granted now, given until when leases of the store are valid.
+    #[must_use]
+    pub fn free(&self, now: Millis, valid_until: Millis) -> i64 {
+        match self.alone {
+            Some(alone) => self.part(alone, now) - self.own.total() - self.outstanding,
+            None if now < valid_until => self.available,
+            None => 0,
+        }
+    }
+
+    /// The part of the limit that is this instance's while the store is down. After a window all instances come
+    /// down to an even share, and once the last has, those that had less go up to it.
+    fn part(&self, alone: Alone, now: Millis) -> i64 {
+        let Period::Sliding(window) = self.limit.period else { return alone.part };
+        let share = self.limit.amount / alone.instances.max(1);
+        let gone = now.saturating_sub(alone.since);
+        if gone < window + TRANSIT_MS {
+            alone.part
+        } else if gone < 2 * (window + TRANSIT_MS) + NOTICE_MS {
+            alone.part.min(share)
+        } else {
+            share
+        }
+    }
+
+    /// What this instance spent within the window, and what its shards hold.
+    #[must_use]
+    pub fn counted(&self) -> (i64, i64) {
+        (self.own.total(), self.outstanding + self.available)
+    }
+
+    /// What could be granted here or by the store.
+    #[must_use]
+    pub fn remaining(&self) -> i64 {
+        self.free + self.available
+    }
+
+    /// Takes a shard's report.
+    pub fn receive(
+        &mut self,
+        holder: usize,
+        report: &Report,
+        now: Millis,
+        valid_until: Millis,
+        out: &mut Vec<To>,
+    ) {
+        for &(bucket, amount) in &report.spent {
+            self.outstanding -= amount;
+            self.change(bucket, amount);
+        }
+        for &(bucket, amount) in &report.corrections {
+            self.change(bucket, amount);
+        }
+        self.outstanding -= report.returned;
+        if self.alone.is_none() {
+            self.available += report.returned;
+        }
+        if report.returned > 0 || !report.spent.is_empty() || !report.corrections.is_empty() {
+            self.queue.stir(now);
+        }
+        self.own.advance(now);
+        if let Some(ask) = report.ask {
+            self.demand.took(ask.need);
+            let free = self.free(now, valid_until);
+            let (not_before, alone, own) = (self.not_before, self.alone.is_some(), &self.own);
+            let frees = |more| if alone { own.frees(more) } else { (not_before > now).then_some(not_before) };
+            let granted = self.queue.ask(holder, ask, free, frees, now, out);
+            self.lend(granted);
+        }
+        self.serve(now, valid_until, out);
+    }
+
+    fn change(&mut self, bucket: u64, amount: i64) {
+        self.own.add(bucket, amount);
+        if self.limit.period == Period::Held {
+            return;
+        }
+        match self.changes.iter_mut().rev().find(|(index, _)| *index == bucket) {
+            Some((_, sum)) => *sum += amount,
+            None => self.changes.push((bucket, amount)),
+        }
+    }
+
+    fn lend(&mut self, granted: i64) {
+        self.outstanding += granted;
+        self.demand.took(granted);
+        if self.alone.is_none() {
+            self.available -= granted;
+        }
+    }
+
+    fn serve(&mut self, now: Millis, valid_until: Millis, out: &mut Vec<To>) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let free = self.free(now, valid_until);
+        let (not_before, alone, own) = (self.not_before, self.alone.is_some(), &self.own);
+        let frees = |more| if alone { own.frees(more) } else { (not_before > now).then_some(not_before) };
+        let granted = self.queue.serve(free, frees, now, out);
+        self.lend(granted);
+    }
+
+    /// A tick has passed.
+    pub fn tick(&mut self, now: Millis, valid_until: Millis, out: &mut Vec<To>) {
+        self.own.advance(now);
+        self.serve(now, valid_until, out);
+    }
+
+    /// What the store should hear now; `None` where there is nothing to say. `round` is true once per round of
+    /// exchanges with it, when demand is reckoned up.
+    #[must_use]
+    pub fn report(&mut self, round: bool) -> Option<StoreReport> {
+        if self.alone.is_some() {
+            return None;
+        }
+        if round {
+            self.demand.tick();
+        }
+        let target = self.demand.target();
+        let mut ask = None;
+        match self.queue.waiting() {
+            Some(waiting) if waiting.need > self.available => {
+                if !self.asked {
+                    // As with shards: pieces kept while waiting for more would add up to what nobody can use.
+                    self.available = 0;
+                    ask = Some(Ask { want: waiting.want.max(waiting.need + target), ..waiting });
+                }
+            }
+            Some(_) => {}
+            // Others may have returned something since this one was told to wait.
+            None if !self.asked && round && self.queue.turned_away().is_some() => {
+                ask = self.queue.turned_away();
+            }
+            None if self.available > 2 * target && round => self.available = target,
+            None if !self.asked && self.available < (target + 1) / 2 => {
+                ask = Some(Ask { need: 0, want: target - self.available, until: 0 });
+            }
+            None => {}
+        }
+        self.asked |= ask.is_some();
+        let hold = self.available + self.outstanding;
+        if ask.is_none() && self.changes.is_empty() && hold == self.reported {
+            return None;
+        }
+        self.reported = hold;
+        Some(StoreReport {
+            limit: self.id,
+            changes: std::mem::take(&mut self.changes),
+            hold,
+            acknowledged: self.acknowledged,
+            ask,
+        })
+    }
+
+    /// All that the store must know of this instance, for one that has lost its memory. What was not reported
+    /// before is part of it.
+    #[must_use]
+    pub fn ledger(&mut self, now: Millis) -> Option<StoreReport> {
+        self.own.advance(now);
+        self.changes.clear();
+        self.asked = false;
+        self.reported = self.available + self.outstanding;
+        let changes: Vec<Dated> = self.own.buckets().collect();
+        (!changes.is_empty() || self.reported > 0).then(|| StoreReport {
+            limit: self.id,
+            changes,
+            hold: self.reported,
+            acknowledged: self.acknowledged,
+            ask: None,
+        })
+    }
+
+    /// Takes the store's answer.
+    pub fn answered(&mut self, answer: &StoreAnswer, now: Millis, valid_until: Millis, out: &mut Vec<To>) {
+        self.asked = false;
+        match answer.granted {
+            Some(granted) => {
+                self.acknowledged += granted;
+                self.available += granted;
+            }
+            None => self.available = 0,
+        }
+        self.free = answer.free;
+        self.not_before = answer.not_before;
+        self.serve(now, valid_until, out);
+        if self.not_before > now {
+            self.queue.dismiss(self.not_before, out);
+        }
+    }
+
+    /// The store is down: go on with the part that is this instance's; `instances` were last seen.
+    pub fn leave(&mut self, instances: i64, now: Millis) {
+        if self.alone.is_none() {
+            self.own.advance(now);
+            let part = self.own.total() + self.outstanding + self.available;
+            self.available = 0;
+            self.asked = false;
+            self.alone = Some(Alone { part, since: now, instances });
+        }
+    }
+
+    /// The store is back. What shards hold is what is held of it; what was spent meanwhile is reported.
+    pub fn rejoin(&mut self) {
+        if self.alone.take().is_some() {
+            self.not_before = 0;
+            // Whatever it was told before it went away, it is told again.
+            self.reported = -1;
+        }
+    }
+
+    /// Whether there is nothing to do for it until someone comes.
+    #[must_use]
+    pub fn is_dormant(&self) -> bool {
+        self.queue.is_empty()
+            && self.changes.is_empty()
+            && self.demand.is_idle()
+            && !self.asked
+            && self.available == 0
+            && self.reported == self.outstanding
+    }
+}
