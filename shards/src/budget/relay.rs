@@ -220,12 +220,10 @@ impl Relay {
         let target = self.demand.target();
         let mut ask = None;
         match self.queue.waiting() {
-            Some(waiting) if waiting.need > self.available => {
-                if !self.asked {
-                    // As with shards: pieces kept while waiting for more would add up to what nobody can use.
-                    self.available = 0;
-                    ask = Some(Ask { want: waiting.want.max(waiting.need + target), ..waiting });
-                }
+            Some(waiting) if waiting.need > self.available && !self.asked => {
+                // As with shards: pieces kept while waiting for more would add up to what nobody can use.
+                self.available = 0;
+                ask = Some(Ask { want: waiting.want.max(waiting.need + target), ..waiting });
             }
             Some(_) => {}
             // Others may have returned something since this one was told to wait.
@@ -262,7 +260,7 @@ impl Relay {
         self.asked = false;
         self.reported = self.available + self.outstanding;
         let changes: Vec<Dated> = self.own.buckets().collect();
-        (!changes.is_empty() || self.reported > 0).then(|| StoreReport {
+        (!changes.is_empty() || self.reported > 0).then_some(StoreReport {
             limit: self.id,
             changes,
             hold: self.reported,
