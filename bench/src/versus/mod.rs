@@ -78,7 +78,7 @@ pub struct Settings {
     /// The gateway's program; repeat it to compare builds [default: coo-llm beside this program]
     #[arg(long = "gateway", value_name = "PATH")]
     pub gateway: Vec<PathBuf>,
-    /// Rivals to run, of nginx, haproxy, floor and gateway
+    /// Rivals to run, of nginx, haproxy, floor, gateway, and limited: the gateway with every limit set
     #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy,floor,gateway")]
     pub only: Vec<String>,
     /// A proxy that is running already and forwards to the upstream of your choice

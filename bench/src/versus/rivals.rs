@@ -67,6 +67,7 @@ impl Fleet {
                         fleet.gateway(&name, program, &settings.proxy_cpus, 1, port)?;
                     }
                 }
+                "limited" => fleet.gateway("limited", &settings.gateway()?, &settings.proxy_cpus, 1, port)?,
                 other => return Err(io::Error::other(format!("no rival is named {other}"))),
             }
         }
@@ -206,14 +207,25 @@ impl Fleet {
     ) -> io::Result<(u16, [String; 3])> {
         let port = free_port()?;
         let log = self.dir.path(&format!("{name}.access.log"));
+        // Every limit there is, on the key and on the client, none of which is reached.
+        let most = "req_per_min: 1000000000, tokens_per_min: 1000000000000, session_limit: 1000000000000, \
+                    max_concurrent: 100000";
+        let (of_key, of_client) = if name == "limited" {
+            (
+                format!(", limits: {{{most}}}, pricing: {{input_token_cost: 0.15, output_token_cost: 0.60}}"),
+                format!(", limits: {{{most}, spend_per_day: 100000000, spend_per_month: 1000000000}}"),
+            )
+        } else {
+            (String::new(), String::new())
+        };
         let config = format!(
             "version: \"1.0\"
 server: {{listen: \"127.0.0.1:{port}\", worker_threads: {shards}}}
 logging: {{access: {{enabled: true, path: \"{log}\"}}}}
 llm_providers:
-  - {{id: openai, name: openai, type: openai, api_keys: [sk-upstream], base_url: \"http://127.0.0.1:{upstream}/v1\"}}
+  - {{id: openai, name: openai, type: openai, api_keys: [sk-upstream], base_url: \"http://127.0.0.1:{upstream}/v1\"{of_key}}}
 api_keys:
-  - {{id: client, key: {key}, allowed_providers: [\"*\"]}}
+  - {{id: client, key: {key}, allowed_providers: [\"*\"]{of_client}}}
 ",
             log = log.display(),
             key = request::KEY,
