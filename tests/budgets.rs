@@ -143,14 +143,16 @@ fn tokens_are_reserved_and_settled_by_what_the_provider_counted() {
     let body = |most: u32| {
         format!(r#"{{"model":"openai:m","max_tokens":{most},"messages":[{{"role":"user","content":"Hi"}}]}}"#)
     };
-    let mut passed = 0;
-    for _ in 0..30 {
+    let (mut passed, mut refused) = (0, 0);
+    while refused < 3 {
         let reply = gateway.chat(&body(300));
         if reply.status == 200 {
             passed += 1;
         } else {
             assert_eq!((reply.status, reply.error_code()), (429, "rate_limit_exceeded".into()));
-            break;
+            refused += 1;
+            // On a busy machine a refund may take more than a tick.
+            thread::sleep(Duration::from_millis(200));
         }
     }
     // 12 × 53 = 636 are used, and a thirteenth could need more than what is left.

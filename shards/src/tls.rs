@@ -19,9 +19,16 @@ use crate::buf::Buf;
 /// Largest plaintext read in one call: one TLS record.
 const RECORD_BYTES: usize = 16 * 1024;
 
+/// rustls keeps at most 16 KiB of plaintext that was not read and refuses more ciphertext meanwhile. From this much
+/// on it is moved out of its way; one receive may bring more than two records.
+const READY_BYTES: usize = 4 * 1024;
+
 /// One connection's TLS state.
 pub struct Session {
     connection: Connection,
+    /// Plaintext that was moved out of the way, and how much of it has been taken.
+    ready: Vec<u8>,
+    taken: usize,
 }
 
 fn invalid(error: rustls::Error) -> io::Error {
@@ -35,7 +42,7 @@ impl Session {
     /// `InvalidData` where the configuration cannot be used for `name`.
     pub fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
         let connection = ClientConnection::new(Arc::clone(config), name).map_err(invalid)?;
-        Ok(Self { connection: Connection::Client(connection) })
+        Ok(Self { connection: Connection::Client(connection), ready: Vec::new(), taken: 0 })
     }
 
     /// The server side.
@@ -44,7 +51,7 @@ impl Session {
     /// `InvalidData` where the configuration cannot be used.
     pub fn server(config: &Arc<ServerConfig>) -> io::Result<Self> {
         let connection = ServerConnection::new(Arc::clone(config)).map_err(invalid)?;
-        Ok(Self { connection: Connection::Server(connection) })
+        Ok(Self { connection: Connection::Server(connection), ready: Vec::new(), taken: 0 })
     }
 
     /// Whether the handshake is still under way.
@@ -58,6 +65,16 @@ impl Session {
     pub(crate) fn take_plaintext(&mut self, buf: &mut Buf) -> io::Result<Option<usize>> {
         let room = buf.spare().clamp(1, RECORD_BYTES);
         let vec = buf.vec_mut();
+        let ready = self.ready.get(self.taken..).unwrap_or_default();
+        if let Some(first) = ready.get(..room.min(ready.len())).filter(|first| !first.is_empty()) {
+            vec.extend_from_slice(first);
+            let n = first.len();
+            self.taken += n;
+            if self.taken == self.ready.len() {
+                (self.ready, self.taken) = (Vec::new(), 0);
+            }
+            return Ok(Some(n));
+        }
         let before = vec.len();
         vec.resize(before + room, 0);
         let result = match vec.get_mut(before..) {
@@ -80,7 +97,17 @@ impl Session {
         }
         while !cipher.is_empty() {
             self.connection.read_tls(&mut cipher)?;
-            self.connection.process_new_packets().map_err(invalid)?;
+            let state = self.connection.process_new_packets().map_err(invalid)?;
+            let waiting = state.plaintext_bytes_to_read();
+            if waiting >= READY_BYTES && !cipher.is_empty() {
+                let before = self.ready.len();
+                self.ready.resize(before + waiting, 0);
+                let read = match self.ready.get_mut(before..) {
+                    Some(room) => self.connection.reader().read(room)?,
+                    None => 0,
+                };
+                self.ready.truncate(before + read);
+            }
         }
         Ok(())
     }
@@ -164,4 +191,53 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 
 fn pem(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client and a server that trust each other, after their handshake.
+    fn pair() -> (Session, Session) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert =
+            rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let folder = std::env::temp_dir().join(format!("coo-tls-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (cert_file, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
+        fs::write(&cert_file, cert.pem()).unwrap();
+        fs::write(&key_file, key.serialize_pem()).unwrap();
+        let server = server_config(&cert_file, &key_file).unwrap();
+        let client = client_config(Some(&cert_file)).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+        let mut client = Session::client(&client, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut server = Session::server(&server).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            for (from, to) in [(0, 1), (1, 0)] {
+                let mut cipher = Buf::with_capacity(16 * 1024);
+                let sessions = [&mut client, &mut server];
+                sessions[from].pending(&mut cipher).unwrap();
+                sessions[to].put_ciphertext(&cipher, false).unwrap();
+            }
+        }
+        (client, server)
+    }
+
+    #[test]
+    fn any_amount_of_ciphertext_is_taken_at_once() {
+        let (mut client, mut server) = pair();
+        let plain: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+        for piece in [1_000, 16_384, 20_000, 60_000, 300_000] {
+            let mut cipher = Buf::with_capacity(300_000);
+            server.seal(&plain, &mut cipher).unwrap();
+            let mut got = Buf::with_capacity(1024);
+            for cipher in cipher.chunks(piece) {
+                client.put_ciphertext(cipher, false).unwrap();
+                while client.take_plaintext(&mut got).unwrap().is_some_and(|n| n > 0) {
+                    got.reserve(1024);
+                }
+            }
+            assert!(got[..] == plain[..], "{piece}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ const UNBOUNDED_OUTPUT: u64 = 16_384;
 
 /// The least a request waits for the word of a limit's home, which may want to see first whether something just
 /// taken comes back: a refusal needs to know when to come again.
-const LEAST_WAIT_MS: Millis = 120;
+const LEAST_WAIT_MS: Millis = 300;
 
 /// What a request is going to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
