@@ -14,8 +14,10 @@ pub(super) const LIMITS: [u64; 4] = [3, 60, 6_000, 100_000];
 const FEW_TO_MANY: [u64; 3] = [60, 600, 6_000];
 /// Demand as a multiple of the limit.
 const DEMAND: f64 = 1.35;
-/// Demand where one of three instances fails: the others still see more than the limit.
-const DEMAND_WITHOUT_ONE: f64 = 2.1;
+/// Demand where one of three instances fails. The others must still see so much that what was spent within seconds
+/// at the start of a window is spent again within seconds: otherwise demand is too slow for what becomes free at
+/// once, and an ideal limiter could not use it either.
+const DEMAND_WITHOUT_ONE: f64 = 4.0;
 
 /// Demand where Redis forgets: a window's limit is spent in a third of it, so that spending it again shows.
 const DEMAND_AFTER_LOSS: f64 = 3.0;
