@@ -2,7 +2,11 @@
 //! the two invariants. A failure prints its seed; `BUDGET_SEED=n` runs that one alone, `BUDGET_SEEDS=n` as many.
 
 mod alone;
+mod cluster;
+mod faults;
 mod rng;
+mod store;
+mod sync;
 
 use std::collections::VecDeque;
 

@@ -1,0 +1,486 @@
+//! Several instances that share limits through a store, with faults in between: the store refuses, forgets, is
+//! replaced by an older copy of itself or out of reach; messages are lost; instances are killed and stopped;
+//! their clocks differ and drift.
+//!
+//! Times of events are real ones, and the store's clock shows them. What was spent is judged by when it left,
+//! in real time, whatever an instance thinks the time was.
+
+use std::{cmp::Ordering, collections::BinaryHeap, collections::HashMap, sync::Arc};
+
+use super::{
+    faults::Fault,
+    rng::Rng,
+    store::{Call, Memory, Reply},
+    sync::{Question, Sync, Tell, Told},
+};
+use crate::budget::{
+    Answer, Limit, LimitId, Millis, Report,
+    home::Home,
+    relay::StoreAnswer,
+    wallet::{Lack, Take, Ticket, Wallet},
+    window::TRANSIT_MS,
+};
+
+pub(super) const START: Millis = 1_795_594_226_123;
+const TICK: Millis = 20;
+pub(super) const ROUND: Millis = 100;
+pub(super) const TIMEOUT: Millis = 700;
+/// A tick this late, and the process was not running.
+const STALL: Millis = 80;
+
+pub(super) enum Note {
+    Reports(usize, Vec<Report>),
+    Answers(Vec<Answer>),
+    Store(Vec<StoreAnswer>),
+    Valid(Millis),
+    Leave(i64),
+    Ask(Question),
+}
+
+pub(super) struct Spend {
+    uses: Vec<(Take, i64)>,
+    taken: Millis,
+    stalls: u32,
+}
+
+pub(super) enum Event {
+    Arrive,
+    Tick(usize),
+    /// To a shard of an instance.
+    Note(usize, Note),
+    ToSync(usize, Told),
+    Round,
+    Opened(u64),
+    Reply(u64, Reply),
+    Broken(u64),
+    TimedOut(u64),
+    /// The request is about to be sent, is sent, has ended.
+    Send(usize, Spend),
+    Leaves(usize, Spend),
+    Ends(usize, Spend),
+    GiveUp(usize, Ticket),
+    /// At the store: a call over a connection opened in that many-th time of its being up.
+    Call(u64, u64, Call),
+    Fault(usize),
+    /// The store ends.
+    Stop,
+    Over(usize),
+}
+
+struct At {
+    when: Millis,
+    order: u64,
+    instance: usize,
+    event: Event,
+}
+
+impl PartialEq for At {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for At {}
+impl PartialOrd for At {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for At {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.when, other.order).cmp(&(self.when, self.order))
+    }
+}
+
+pub(super) struct Shard {
+    wallet: Wallet,
+    home: Home,
+    waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
+    last_tick: Millis,
+    stalls: u32,
+    ticks: u64,
+}
+
+pub(super) struct Instance {
+    shards: Vec<Shard>,
+    pub(super) sync: Sync,
+    /// What its clock is ahead by, in ms, and gains per 1,000,000.
+    skew: i64,
+    ppm: i64,
+    pub(super) dead: bool,
+    pub(super) paused: Millis,
+    /// When the last message from one party to another arrives: they do not overtake each other.
+    lanes: HashMap<(usize, usize), Millis>,
+    pub(super) token: u64,
+    pub(super) connection: u64,
+    pub(super) round_began: Millis,
+}
+
+/// What is tried.
+pub(super) struct Case {
+    pub(super) instances: usize,
+    pub(super) shards: usize,
+    pub(super) limits: Vec<Limit>,
+    /// Per second.
+    pub(super) rate: f64,
+    /// Percent of arrivals that come to instance 0.
+    pub(super) skew: u64,
+    /// Of each limit: least and most that a request takes.
+    pub(super) takes: Vec<(u64, u64)>,
+    /// Percent of a taken amount that turns out to be used, at least.
+    pub(super) used: u64,
+    pub(super) duration: Millis,
+    /// Longest way between an instance and the store.
+    pub(super) delay: Millis,
+    /// In 1000 messages between them, that many are lost.
+    pub(super) loss: u64,
+    pub(super) patience: Millis,
+    pub(super) length: Millis,
+    pub(super) faults: Vec<Fault>,
+}
+
+pub(super) struct World {
+    pub(super) case: Case,
+    pub(super) rng: Rng,
+    pub(super) now: Millis,
+    events: BinaryHeap<At>,
+    order: u64,
+    pub(super) instances: Vec<Instance>,
+    pub(super) memory: Memory,
+    pub(super) copy: Option<Memory>,
+    pub(super) run: u64,
+    /// Times that the store came up; connections do not outlive one.
+    pub(super) ups: u64,
+    pub(super) refuses: bool,
+    /// Until when it cannot be reached, by instance.
+    pub(super) cut: Vec<Millis>,
+    pub(super) tokens: u64,
+    /// By limit: what was really spent, when, and what was wanted.
+    pub(super) spends: Vec<Vec<(Millis, i64)>>,
+    pub(super) arrivals: Vec<Vec<(Millis, i64)>>,
+    pub(super) trace: bool,
+}
+
+impl World {
+    pub(super) fn new(case: Case, seed: u64) -> Self {
+        let limits: Arc<[Limit]> = case.limits.clone().into();
+        let mut rng = Rng(seed ^ 0xC1A5_7E12);
+        let instances = (0..case.instances).map(|me| Instance {
+            shards: (0..case.shards).map(|shard| shard_of(&limits, shard, case.shards)).collect(),
+            sync: Sync::new(me, case.shards, case.limits.clone()),
+            skew: rng.below(1_001) as i64 - 500,
+            ppm: rng.below(101) as i64 - 50,
+            dead: false,
+            paused: 0,
+            lanes: HashMap::new(),
+            token: 0,
+            connection: 0,
+            round_began: 0,
+        });
+        let mut world = Self {
+            instances: instances.collect(),
+            rng,
+            now: START,
+            events: BinaryHeap::new(),
+            order: 0,
+            memory: Memory::default(),
+            copy: None,
+            run: 1,
+            ups: 1,
+            refuses: false,
+            cut: vec![0; case.instances],
+            tokens: 0,
+            spends: vec![Vec::new(); limits.len()],
+            arrivals: vec![Vec::new(); limits.len()],
+            trace: std::env::var("BUDGET_TRACE").is_ok(),
+            case,
+        };
+        for me in 0..world.case.instances {
+            let begins = START + world.rng.below(2_000);
+            for shard in 0..world.case.shards {
+                let phase = world.rng.below(TICK);
+                world.at(begins + phase, me, Event::Tick(shard));
+            }
+            world.at(begins, me, Event::Round);
+        }
+        for index in 0..world.case.faults.len() {
+            let fault = world.case.faults[index];
+            world.at(fault.begins, usize::MAX, Event::Fault(index));
+            world.at(fault.ends, usize::MAX, Event::Over(index));
+        }
+        world.at(START, usize::MAX, Event::Arrive);
+        world
+    }
+
+    pub(super) fn at(&mut self, when: Millis, instance: usize, event: Event) {
+        self.order += 1;
+        self.events.push(At { when, order: self.order, instance, event });
+    }
+
+    pub(super) fn local(&self, me: usize) -> Millis {
+        let Instance { skew, ppm, .. } = self.instances[me];
+        self.now.saturating_add_signed(skew + (self.now - START) as i64 * ppm / 1_000_000)
+    }
+
+    /// Between parties of one instance; the one after the shards exchanges with the store.
+    fn deliver(&mut self, me: usize, from: usize, to: usize, event: Event) {
+        let delay = if from == to { 0 } else { self.rng.below(6) };
+        let lane = self.instances[me].lanes.entry((from, to)).or_insert(0);
+        let when = (self.now + delay).max(*lane);
+        *lane = when;
+        self.at(when, me, event);
+    }
+
+    pub(super) fn run(&mut self) {
+        while let Some(At { when, instance, event, .. }) = self.events.pop() {
+            self.now = when;
+            if when > START + self.case.length {
+                return;
+            }
+            if let Some(at) = self.instances.get(instance) {
+                if at.dead && !matches!(event, Event::Call(..)) {
+                    continue;
+                }
+                if at.paused > when && !matches!(event, Event::Call(..)) {
+                    self.at(self.instances[instance].paused, instance, event);
+                    continue;
+                }
+            }
+            self.handle(instance, event);
+        }
+    }
+
+    fn handle(&mut self, me: usize, event: Event) {
+        match event {
+            Event::Arrive => self.arrive(),
+            Event::Tick(shard) => self.tick(me, shard),
+            Event::Note(shard, note) => self.note(me, shard, note),
+            Event::ToSync(from, told) => {
+                self.instances[me].sync.inbox.push_back((from, told));
+                let now = self.local(me);
+                if let Some(next) = self.instances[me].sync.told(now) {
+                    self.follow(me, next);
+                }
+            }
+            Event::Round => {
+                self.instances[me].round_began = self.now;
+                let now = self.local(me);
+                let next = self.instances[me].sync.round(now);
+                self.follow(me, next);
+            }
+            Event::Send(shard, spend) => {
+                let spend = self.redate(me, shard, spend, false);
+                let wire = self.now + self.rng.below(6);
+                self.at(wire, me, Event::Leaves(shard, spend));
+            }
+            Event::Leaves(shard, spend) => {
+                for (take, used) in &spend.uses {
+                    self.spends[take.limit as usize].push((self.now, *used));
+                }
+                let ends = self.now + self.rng.below(self.case.duration + 1);
+                self.at(ends, me, Event::Ends(shard, spend));
+            }
+            Event::Ends(shard, spend) => {
+                let spend = self.redate(me, shard, spend, true);
+                let now = self.local(me);
+                let mut wake = Vec::new();
+                for (take, used) in &spend.uses {
+                    let wallet = &mut self.instances[me].shards[shard].wallet;
+                    wake.extend(wallet.settle(take.limit, used - take.amount, spend.taken, now));
+                }
+                self.wake(me, shard, wake);
+            }
+            Event::GiveUp(shard, ticket) => {
+                let now = self.local(me);
+                let at = &mut self.instances[me].shards[shard];
+                if let Some((limit, _, _)) = at.waiting.remove(&ticket) {
+                    let wake = at.wallet.leave(limit, ticket, now);
+                    self.wake(me, shard, wake.into_iter().collect());
+                }
+            }
+            Event::Call(token, connection, call) => self.call(me, token, connection, &call),
+            Event::Opened(..) | Event::Reply(..) | Event::Broken(_) | Event::TimedOut(_) => {
+                self.heard(me, event)
+            }
+            Event::Fault(index) => self.begin(index),
+            Event::Stop => self.refuses = true,
+            Event::Over(index) => self.end(index),
+        }
+    }
+
+    /// The gateway's `redate`.
+    fn redate(&mut self, me: usize, shard: usize, mut spend: Spend, sent: bool) -> Spend {
+        let now = self.local(me);
+        let at = &mut self.instances[me].shards[shard];
+        let late = now.saturating_sub(spend.taken) > TRANSIT_MS / 2;
+        if spend.stalls != at.stalls || (late && !sent) {
+            for (take, _) in &spend.uses {
+                let _ = at.wallet.settle(take.limit, -take.amount, spend.taken, now);
+                let _ = at.wallet.settle(take.limit, take.amount, now, now);
+            }
+            (spend.taken, spend.stalls) = (now, at.stalls);
+        }
+        spend
+    }
+
+    fn arrive(&mut self) {
+        let gap = -self.rng.unit().max(1e-9).ln() * 1000.0 / self.case.rate;
+        self.at(self.now + gap as u64, usize::MAX, Event::Arrive);
+        let there: Vec<usize> = (0..self.case.instances)
+            .filter(|&me| !self.instances[me].dead && self.instances[me].paused <= self.now)
+            .collect();
+        let Some(&first) = there.first() else { return };
+        let skewed = self.rng.chance(self.case.skew);
+        let me = if skewed { first } else { there[self.rng.below(there.len() as u64) as usize] };
+        let shard = self.rng.below(self.case.shards as u64) as usize;
+        let amount = |rng: &mut Rng, (least, most)| rng.between(least, most) as i64;
+        let takes: Vec<Take> = (0..self.case.takes.len())
+            .map(|limit| Take {
+                limit: limit as LimitId,
+                amount: amount(&mut self.rng, self.case.takes[limit]),
+            })
+            .collect();
+        for take in &takes {
+            self.arrivals[take.limit as usize].push((self.now, take.amount));
+        }
+        let until = self.local(me) + self.case.patience;
+        self.attempt(me, shard, takes, None, until);
+    }
+
+    fn attempt(
+        &mut self,
+        me: usize,
+        shard: usize,
+        takes: Vec<Take>,
+        ticket: Option<(LimitId, Ticket)>,
+        until: Millis,
+    ) {
+        let now = self.local(me);
+        let at = &mut self.instances[me].shards[shard];
+        let result = at.wallet.take(&takes, ticket.map(|(_, ticket)| ticket), now);
+        let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, now));
+        match result {
+            Ok(()) => {
+                let stalls = at.stalls;
+                let used = |rng: &mut Rng, take: Take| {
+                    let percent = rng.between(self.case.used, 100) as i64;
+                    (take, (take.amount * percent / 100).max(1))
+                };
+                let uses = takes.into_iter().map(|take| used(&mut self.rng, take)).collect();
+                let most = [0, 3, 90][self.rng.below(3) as usize];
+                let sent = self.now + self.rng.below(most + 1);
+                self.at(sent, me, Event::Send(shard, Spend { uses, taken: now, stalls }));
+            }
+            Err(Lack::Wait(limit) | Lack::Later(limit, _))
+                if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
+            {
+                let take = *takes.iter().find(|take| take.limit == limit).unwrap();
+                let ticket = at.wallet.wait(take, until);
+                at.waiting.insert(ticket, (limit, takes, until));
+                self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
+                self.report(me, shard, false);
+            }
+            Err(_) => {}
+        }
+        self.wake(me, shard, wake.into_iter().collect());
+    }
+
+    fn wake(&mut self, me: usize, shard: usize, tickets: Vec<Ticket>) {
+        for ticket in tickets {
+            if let Some((limit, takes, until)) = self.instances[me].shards[shard].waiting.remove(&ticket) {
+                self.attempt(me, shard, takes, Some((limit, ticket)), until);
+            }
+        }
+    }
+
+    fn report(&mut self, me: usize, shard: usize, ticked: bool) {
+        let mut out = vec![Vec::new(); self.case.shards];
+        self.instances[me].shards[shard].wallet.reports(ticked, &mut out);
+        for (home, reports) in out.into_iter().enumerate().filter(|(_, reports)| !reports.is_empty()) {
+            self.deliver(me, shard, home, Event::Note(home, Note::Reports(shard, reports)));
+        }
+    }
+
+    fn answer(&mut self, me: usize, home: usize, mut answers: Vec<(usize, Answer)>) {
+        answers.sort_by_key(|(shard, _)| *shard);
+        for group in answers.chunk_by(|(a, _), (b, _)| a == b) {
+            let answers = group.iter().map(|(_, answer)| *answer).collect();
+            self.deliver(me, home, group[0].0, Event::Note(group[0].0, Note::Answers(answers)));
+        }
+    }
+
+    fn tick(&mut self, me: usize, shard: usize) {
+        let now = self.local(me);
+        let at = &mut self.instances[me].shards[shard];
+        if at.last_tick > 0 && now.saturating_sub(at.last_tick) > STALL {
+            at.stalls += 1;
+        }
+        at.last_tick = now;
+        at.ticks += 1;
+        let mut answers = Vec::new();
+        at.home.tick(now, &mut answers);
+        at.wallet.tick(now);
+        self.answer(me, shard, answers);
+        self.report(me, shard, true);
+        let at = &mut self.instances[me].shards[shard];
+        let reports = at.home.store_reports(at.ticks.is_multiple_of(ROUND / TICK));
+        if !reports.is_empty() {
+            self.deliver(me, shard, self.case.shards, Event::ToSync(shard, Told::Sync(reports)));
+        }
+        self.at(self.now + TICK, me, Event::Tick(shard));
+    }
+
+    pub(super) fn ask(&mut self, me: usize, shard: usize, question: Question) {
+        self.deliver(me, self.case.shards, shard, Event::Note(shard, Note::Ask(question)));
+    }
+
+    pub(super) fn tell_shard(&mut self, me: usize, shard: usize, tell: &Tell) {
+        let note = match tell {
+            Tell::Valid(until) => Note::Valid(*until),
+            Tell::Leave(instances) => Note::Leave(*instances),
+            Tell::Store(home, answers) if *home == shard => Note::Store(answers.clone()),
+            Tell::Store(..) => return,
+        };
+        self.deliver(me, self.case.shards, shard, Event::Note(shard, note));
+    }
+
+    fn note(&mut self, me: usize, shard: usize, note: Note) {
+        let now = self.local(me);
+        let at = &mut self.instances[me].shards[shard];
+        let mut out = Vec::new();
+        match note {
+            Note::Reports(from, reports) => at.home.receive(from, &reports, now, &mut out),
+            Note::Answers(answers) => {
+                let mut wake = Vec::new();
+                at.wallet.answers(&answers, now, &mut wake);
+                self.wake(me, shard, wake);
+            }
+            Note::Store(answers) => at.home.store_answers(&answers, now, &mut out),
+            Note::Valid(until) => {
+                at.home.valid(until);
+                at.wallet.valid(until, now);
+            }
+            Note::Leave(instances) => {
+                at.home.leave(instances, now);
+                at.wallet.valid(Millis::MAX, now);
+            }
+            Note::Ask(question) => {
+                let reports = match question {
+                    Question::Ledger => at.home.ledger(now),
+                    Question::Rejoin => {
+                        at.home.rejoin();
+                        at.home.store_reports(false)
+                    }
+                };
+                self.deliver(me, shard, self.case.shards, Event::ToSync(shard, Told::Ready(reports)));
+            }
+        }
+        self.answer(me, shard, out);
+    }
+}
+
+fn shard_of(limits: &Arc<[Limit]>, shard: usize, shards: usize) -> Shard {
+    let mut wallet = Wallet::new(limits.clone());
+    wallet.valid(0, START);
+    let home = Home::new(limits, shard, shards, true);
+    Shard { wallet, home, waiting: HashMap::new(), last_tick: 0, stalls: 0, ticks: 0 }
+}
