@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  what all keys begin with; it holds a hash tag, so that a cluster keeps them together
 -- ARGV     instance, sequence number, last sequence number answered, epoch known, validity (ms),
---          instances known (comma-separated), what this is (sync, before, register),
+--          instances known (comma-separated), what this is (sync, before, register), whether the server was
+--          down for this instance since it last answered (1 or 0),
 --          then for each limit: name, amount, window (ms), kept longer (ms), hold, acknowledged, need, want,
 --          number of changes, and for each change: when it ages out (ms since 1970), amount
 -- Returns  one text: "ok NOW EPOCH VALID_UNTIL INSTANCES", then for each limit " GRANTED FREE NOT_BEFORE",
@@ -14,7 +15,7 @@
 
 local base = KEYS[1]
 local me, seq, last, epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local validity, known, kind = tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local validity, known, kind, was_down = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8] == '1'
 local state, members, expected = base .. ':state', base .. ':members', base .. ':expected'
 local names, reply = base .. ':limits', base .. ':reply:' .. me
 
@@ -29,6 +30,9 @@ local function text(number) return string.format('%.0f', number) end
 -- A question that was answered before is answered the same way.
 local before = redis.call('HMGET', reply, 'seq', 'text')
 if before[1] and tonumber(before[1]) == seq then return before[2] end
+-- One that was overtaken by a later one says what is no longer so, and nobody waits for its answer: what it
+-- would be granted, nobody would ever hold.
+if before[1] and tonumber(before[1]) > seq then return 'late' end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
 local current = redis.call('HMGET', state, 'epoch', 'run', 'lost', 'born')
 
@@ -70,7 +74,8 @@ end
 
 if not current[1] or forgot then
   begin(true)
-elseif current[2] ~= run then
+elseif current[2] ~= run or (was_down and epoch == current[1]) then
+  -- The same server with all its memory may have been down as well: others may have spent on their own.
   begin(current[3] == '1' and redis.call('SCARD', expected) > 0)
 end
 redis.call('PEXPIRE', state, KEEP_MS)
@@ -90,7 +95,7 @@ for id, member in pairs(known_members) do
 end
 
 local out = { 'ok', text(now), current[1], text(now + validity), '' }
-local at = 8
+local at = 9
 while ARGV[at] do
   local name, amount, window = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local longer, hold, acknowledged = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])

@@ -87,6 +87,8 @@ struct Synchroniser {
     spoke: Option<Instant>,
     down_since: Option<Instant>,
     alone: bool,
+    /// Redis was down since the epoch began, perhaps for long enough for others to have gone on alone.
+    was_down: bool,
     complained: bool,
 }
 
@@ -124,6 +126,7 @@ impl Synchroniser {
             spoke: None,
             down_since: None,
             alone: false,
+            was_down: false,
             complained: false,
             setup,
         }
@@ -242,7 +245,7 @@ impl Synchroniser {
                     false
                 }
                 Some(Reply::Sync(epoch)) => {
-                    self.epoch = epoch;
+                    (self.epoch, self.was_down) = (epoch, false);
                     // Known to have had no effect, however often it was sent.
                     if let Some(batch) = &mut self.batch {
                         batch.sent = None;
@@ -250,7 +253,7 @@ impl Synchroniser {
                     true
                 }
                 Some(Reply::Register(epoch)) => {
-                    self.epoch = epoch;
+                    (self.epoch, self.was_down) = (epoch, false);
                     self.ask_homes(|| Note::Ledger, true).await;
                     self.seq += 1;
                     let reports = std::mem::take(&mut self.next).into_values().collect();
@@ -280,6 +283,7 @@ impl Synchroniser {
             VALIDITY_MS.to_string(),
             self.members.clone(),
             batch.kind.name().to_owned(),
+            u8::from(self.was_down).to_string(),
         ];
         let budgets = &self.setup.snapshot.budgets;
         // Before the first answer only a sign of life goes out: without the store's time nothing can be dated.
@@ -336,7 +340,7 @@ impl Synchroniser {
             self.down_since = None;
             return;
         }
-        self.connection = None;
+        (self.connection, self.was_down) = (None, true);
         let since = *self.down_since.get_or_insert_with(Instant::now);
         let alone = self.setup.settings.on_outage == OnOutage::LocalShare && self.answered > 0;
         if alone && !self.alone && since.elapsed() >= DOWN_FOR {

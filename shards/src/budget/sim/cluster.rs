@@ -104,7 +104,7 @@ pub(super) struct Instance {
     shards: Vec<Shard>,
     pub(super) sync: Sync,
     /// What its clock is ahead by, in ms, and gains per 1,000,000.
-    skew: i64,
+    pub(super) skew: i64,
     ppm: i64,
     pub(super) dead: bool,
     pub(super) paused: Millis,

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Killed(usize),
     /// Stopped for some time, then going on as if nothing had been.
     Paused(usize),
+    /// The same with its clock, as when a machine is suspended.
+    Suspended(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +58,7 @@ impl World {
                 }
             }
             Kind::Killed(me) => self.instances[me].dead = true,
-            Kind::Paused(me) => self.instances[me].paused = ends,
+            Kind::Paused(me) | Kind::Suspended(me) => self.instances[me].paused = ends,
         }
     }
 
@@ -73,9 +75,13 @@ impl World {
                 self.up();
             }
             Kind::FailsOver(_) => {
-                self.memory = self.copy.take().unwrap();
+                // Of two at once, the first to end is the one that took over.
+                self.memory = self.copy.take().unwrap_or_else(|| std::mem::take(&mut self.memory));
                 self.run += 1;
                 self.up();
+            }
+            Kind::Suspended(me) => {
+                self.instances[me].skew -= (self.now - self.case.faults[index].begins) as i64
             }
             Kind::CutOff(_) | Kind::Killed(_) | Kind::Paused(_) => {}
         }
@@ -122,8 +128,14 @@ impl World {
             },
             Do::Send(call) => {
                 let connection = self.instances[me].connection;
-                if let Some(way) = self.way(me) {
-                    self.at(self.now + way, me, Event::Call(token, connection, call));
+                match self.way(me) {
+                    Some(way) => self.at(self.now + way, me, Event::Call(token, connection, call)),
+                    // Not lost but late: it may come after others that were sent later.
+                    None if self.rng.chance(20) => {
+                        let late = self.now + self.rng.below(3_000);
+                        self.at(late, me, Event::Call(token, connection, call));
+                    }
+                    None => {}
                 }
                 self.at(self.now + TIMEOUT, me, Event::TimedOut(token));
             }
@@ -274,13 +286,15 @@ fn fault(rng: &mut Rng, instances: usize) -> Fault {
         4 => Kind::CutOff(None),
         5 => Kind::CutOff(Some(one)),
         6 => Kind::Killed(one),
+
         _ => Kind::Paused(one),
     };
     let begins = START + rng.between(5_000, 70_000);
-    let lasts = match (kind, rng.below(3)) {
-        (Kind::Paused(_), _) => 10_000,
-        (_, 0) => rng.between(300, 2_500),
-        (_, _) => rng.between(300, 20_000),
+    let lasts = match (kind, rng.below(8)) {
+        (Kind::Paused(_) | Kind::Suspended(_), 0..5) => 10_000,
+        (_, 0..3) => rng.between(300, 2_500),
+        (_, 3..7) => rng.between(300, 20_000),
+        _ => rng.between(20_000, 200_000),
     };
     Fault { kind, begins, ends: begins + lasts }
 }
@@ -344,6 +358,8 @@ fn tokens_are_never_over() {
         case.used = rng.between(10, 100);
         case.duration = [100, 3_000, 70_000][rng.below(3) as usize];
         case.faults = (0..rng.between(0, 2)).map(|_| fault(&mut rng, case.instances)).collect();
+        let ends = case.faults.iter().map(|fault| fault.ends).max().unwrap_or(START);
+        case.length = case.length.max(ends - START + 70_000);
         let what = tell_of(&case, seed);
         let mut world = World::new(case, seed);
         world.run();

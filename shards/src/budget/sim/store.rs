@@ -28,6 +28,7 @@ pub(super) struct Call {
     pub(super) epoch: Option<Epoch>,
     pub(super) known: Vec<usize>,
     pub(super) kind: Kind,
+    pub(super) was_down: bool,
     pub(super) lines: Vec<Line>,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct Line {
 pub(super) enum Reply {
     Sync(Epoch),
     Register(Epoch),
+    Late,
     Done(Done),
 }
 
@@ -114,9 +116,9 @@ impl Memory {
         let me = call.me;
         let before = self.replies.get(&me);
         if let Some((seq, reply)) = before
-            && *seq == call.seq
+            && *seq >= call.seq
         {
-            return reply.clone();
+            return if *seq == call.seq { reply.clone() } else { Reply::Late };
         }
         let current = self.state.clone();
         let forgot = call.kind != Kind::Register
@@ -126,7 +128,11 @@ impl Memory {
         let latest = self.members.values().map(|member| member.seen).max().unwrap_or(0);
         self.members.retain(|id, member| *id == me || member.seen + GONE_MS >= latest);
         let current = match current {
-            Some(state) if !forgot && state.run == run => state,
+            Some(state)
+                if !forgot && state.run == run && !(call.was_down && call.epoch == Some(state.epoch)) =>
+            {
+                state
+            }
             Some(state) if !forgot => {
                 let lost = state.lost && !self.expected.is_empty();
                 self.begin(call, lost, run, now)

@@ -80,6 +80,7 @@ pub(super) struct Sync {
     spoke: Option<Millis>,
     down_since: Option<Millis>,
     alone: bool,
+    was_down: bool,
     phase: Phase,
     turns: u32,
     pub(super) inbox: VecDeque<(usize, Told)>,
@@ -104,6 +105,7 @@ impl Sync {
             spoke: None,
             down_since: None,
             alone: false,
+            was_down: false,
             phase: Phase::Idle,
             turns: 0,
             inbox: VecDeque::new(),
@@ -216,6 +218,7 @@ impl Sync {
             epoch: self.epoch,
             known: self.members.clone(),
             kind: batch.kind,
+            was_down: self.was_down,
             lines: batch
                 .reports
                 .iter()
@@ -233,13 +236,14 @@ impl Sync {
                 Do::Rest
             }
             Reply::Sync(epoch) => {
-                self.epoch = Some(epoch);
+                (self.epoch, self.was_down) = (Some(epoch), false);
                 self.batch.as_mut().unwrap().sent = None;
                 self.turns -= 1;
                 self.exchange(now)
             }
+            Reply::Late => unreachable!("nobody waits for it"),
             Reply::Register(epoch) => {
-                self.epoch = Some(epoch);
+                (self.epoch, self.was_down) = (Some(epoch), false);
                 self.ask(Question::Ledger)
             }
         }
@@ -280,7 +284,7 @@ impl Sync {
     /// Refused or broken off.
     pub(super) fn broken(&mut self, now: Millis, tell: &mut Vec<Tell>) -> Do {
         self.phase = Phase::Idle;
-        self.connected = false;
+        (self.connected, self.was_down) = (false, true);
         let since = *self.down_since.get_or_insert(now);
         if self.answered > 0 && !self.alone && now >= since + DOWN_FOR {
             self.alone = true;
