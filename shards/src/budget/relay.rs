@@ -57,6 +57,8 @@ pub struct Relay {
     limit: Limit,
     available: i64,
     outstanding: i64,
+    /// Of what shards hold, the part that has lapsed: they give it back for nothing.
+    void: i64,
     acknowledged: i64,
     demand: Demand,
     asked: bool,
@@ -86,6 +88,7 @@ impl Relay {
             limit,
             available: 0,
             outstanding: 0,
+            void: 0,
             acknowledged: 0,
             demand: Demand::new(IDLE_ROUNDS),
             asked: false,
@@ -153,8 +156,10 @@ impl Relay {
             self.change(bucket, amount);
         }
         self.outstanding -= report.returned;
+        let void = self.void.min(report.returned);
+        self.void = (self.void - void).min(self.outstanding).max(0);
         if self.alone.is_none() {
-            self.available += report.returned;
+            self.available += report.returned - void;
         }
         if report.returned > 0 || !report.spent.is_empty() || !report.corrections.is_empty() {
             self.queue.stir(now);
@@ -277,7 +282,7 @@ impl Relay {
                 self.acknowledged += granted;
                 self.available += granted;
             }
-            None => self.available = 0,
+            None => (self.available, self.void) = (0, self.outstanding),
         }
         self.free = answer.free;
         self.not_before = answer.not_before;

@@ -314,9 +314,6 @@ impl Synchroniser {
             self.offset = Some((found, Instant::now()));
         }
         let offset = self.offset.map_or(0, |(offset, _)| offset);
-        // From when it was sent: the store began to count later.
-        let until = sent + done.valid_until.saturating_sub(done.now);
-        self.tell_all(|| Note::Valid(until)).await;
         let budgets = &self.setup.snapshot.budgets;
         let mut by_home = vec![Vec::new(); self.shards()];
         for (report, limit) in batch.reports.iter().zip(&done.limits) {
@@ -328,6 +325,10 @@ impl Synchroniser {
         for (home, answers) in by_home.into_iter().enumerate().filter(|(_, answers)| !answers.is_empty()) {
             self.tell(home, Note::Store(answers)).await;
         }
+        // After the answers, which may say that what was held is no longer. From when it was sent: the store began
+        // to count later.
+        let until = sent + done.valid_until.saturating_sub(done.now);
+        self.tell_all(|| Note::Valid(until)).await;
     }
 
     async fn failed(&mut self, error: &RedisError) {

@@ -8,9 +8,10 @@
 use std::{cmp::Ordering, collections::BinaryHeap, collections::HashMap, sync::Arc};
 
 use super::{
+    WINDOW,
     faults::Fault,
     rng::Rng,
-    store::{Call, Memory, Reply},
+    store::{Call, Memory, Reply, VALIDITY_MS},
     sync::{Question, Sync, Tell, Told},
 };
 use crate::budget::{
@@ -41,6 +42,8 @@ pub(super) struct Spend {
     uses: Vec<(Take, i64)>,
     taken: Millis,
     stalls: u32,
+    /// When it was really taken.
+    began: Millis,
 }
 
 pub(super) enum Event {
@@ -273,7 +276,10 @@ impl World {
                 self.at(wire, me, Event::Leaves(shard, spend));
             }
             Event::Leaves(shard, spend) => {
-                for (take, used) in &spend.uses {
+                // A process stopped for so long between taking and sending that its permission lapsed meanwhile
+                // cannot know: what was under way then comes on top.
+                let lapsed = self.now > spend.began + VALIDITY_MS + WINDOW;
+                for (take, used) in spend.uses.iter().filter(|_| !lapsed) {
                     self.spends[take.limit as usize].push((self.now, *used));
                 }
                 let ends = self.now + self.rng.below(self.case.duration + 1);
@@ -368,7 +374,7 @@ impl World {
                 let uses = takes.into_iter().map(|take| used(&mut self.rng, take)).collect();
                 let most = [0, 3, 90][self.rng.below(3) as usize];
                 let sent = self.now + self.rng.below(most + 1);
-                self.at(sent, me, Event::Send(shard, Spend { uses, taken: now, stalls }));
+                self.at(sent, me, Event::Send(shard, Spend { uses, taken: now, stalls, began: self.now }));
             }
             Err(Lack::Wait(limit) | Lack::Later(limit, _))
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>

@@ -260,7 +260,6 @@ impl Sync {
             self.offset = Some((found, now));
         }
         let offset = self.offset.map_or(0, |(offset, _)| offset);
-        tell.push(Tell::Valid(sent + done.valid_until - done.now));
         let mut by_home = vec![Vec::new(); self.shards];
         for (report, &(granted, free, at)) in batch.reports.iter().zip(&done.limits) {
             by_home[self.limits[report.limit as usize].home].push(StoreAnswer {
@@ -272,6 +271,7 @@ impl Sync {
         }
         let by_home = by_home.into_iter().enumerate().filter(|(_, answers)| !answers.is_empty());
         tell.extend(by_home.map(|(home, answers)| Tell::Store(home, answers)));
+        tell.push(Tell::Valid(sent + done.valid_until - done.now));
     }
 
     /// No answer came in time.
