@@ -52,6 +52,18 @@ for id, member in pairs(known_members) do
   if member.seen < latest - GONE_MS and id ~= me then
     known_members[id] = nil
     redis.call('HDEL', members, id)
+    -- What it held counts as spent as late as it could have been.
+    for _, name in ipairs(redis.call('SMEMBERS', names)) do
+      local limit, ages = base .. ':l:' .. name, base .. ':a:' .. name
+      local kept = redis.call('HMGET', limit, 'o:' .. id, 'w')
+      local held, age = tonumber(kept[1] or 0), member.valid + tonumber(kept[2] or 0)
+      if held > 0 and age > now then
+        redis.call('HINCRBY', limit, 'b:' .. text(age), text(held))
+        redis.call('HINCRBY', limit, 't', text(held))
+        redis.call('ZADD', ages, text(age), text(age))
+      end
+      redis.call('HDEL', limit, 'o:' .. id)
+    end
   end
 end
 
@@ -122,8 +134,9 @@ while ARGV[at] do
     end
   end
 
-  -- A lease not renewed for so long that all it could have been spent on has aged out was granted again.
-  local lapsed = kind ~= 'register' and mine.valid > 0 and mine.valid + window + longer < now
+  -- A lease not renewed for so long that all it could have been spent on has aged out was granted again; that of
+  -- one that was taken for gone, too.
+  local lapsed = kind ~= 'register' and mine.valid + window + longer < now and (mine.valid > 0 or last > 0)
   local granted_before = tonumber(redis.call('HGET', limit, 'g:' .. me) or acknowledged)
   if kind == 'register' or granted_before < acknowledged then granted_before = acknowledged end
   local held = lapsed and 0 or hold + granted_before - acknowledged
@@ -155,7 +168,8 @@ while ARGV[at] do
       granted = math.max(0, math.min(want, share(free)))
     end
   end
-  redis.call('HSET', limit, 't', text(total), 'o:' .. me, text(held + granted), 'g:' .. me, text(granted_before + granted))
+  redis.call('HSET', limit, 't', text(total), 'o:' .. me, text(held + granted), 'g:' .. me, text(granted_before + granted),
+    'w', text(window + longer))
   local keep = math.min(2 * window + 3600000, KEEP_MS)
   redis.call('PEXPIRE', limit, keep)
   redis.call('PEXPIRE', ages, keep)

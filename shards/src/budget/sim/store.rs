@@ -81,6 +81,8 @@ struct State {
 
 #[derive(Clone, Debug, Default)]
 struct Kept {
+    /// Its length and what is added for transit.
+    window: Millis,
     total: i64,
     buckets: BTreeMap<Millis, i64>,
     held: BTreeMap<usize, i64>,
@@ -126,7 +128,15 @@ impl Memory {
             && call.last > 0
             && before.is_none_or(|(seq, _)| *seq < call.last);
         let latest = self.members.values().map(|member| member.seen).max().unwrap_or(0);
-        self.members.retain(|id, member| *id == me || member.seen + GONE_MS >= latest);
+        let gone: Vec<_> = self.members.iter().map(|(id, member)| (*id, *member)).collect();
+        for (id, member) in
+            gone.into_iter().filter(|(id, member)| *id != me && member.seen + GONE_MS < latest)
+        {
+            self.members.remove(&id);
+            for kept in self.limits.values_mut() {
+                kept.lose(id, member, now);
+            }
+        }
         let current = match current {
             Some(state)
                 if !forgot && state.run == run && !(call.was_down && call.epoch == Some(state.epoch)) =>
@@ -171,6 +181,15 @@ impl Memory {
 }
 
 impl Kept {
+    /// What one that is gone held counts as spent as late as it could have been.
+    fn lose(&mut self, id: usize, member: Member, now: Millis) {
+        let (held, age) = (self.held.remove(&id).unwrap_or(0), member.valid + self.window);
+        if held > 0 && age > now {
+            *self.buckets.entry(age).or_insert(0) += held;
+            self.total += held;
+        }
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn line(
         &mut self,
@@ -196,7 +215,7 @@ impl Kept {
             }
         }
         let over = |valid: Millis| valid + line.window + line.longer < now;
-        let lapsed = call.kind != Kind::Register && mine.valid > 0 && over(mine.valid);
+        let lapsed = call.kind != Kind::Register && over(mine.valid) && (mine.valid > 0 || call.last > 0);
         let mut before = self.granted.get(&call.me).copied().unwrap_or(line.acknowledged);
         if call.kind == Kind::Register || before < line.acknowledged {
             before = line.acknowledged;
@@ -231,6 +250,7 @@ impl Kept {
                 granted = line.want.min(share(free)).max(0);
             }
         }
+        self.window = line.window + line.longer;
         self.held.insert(call.me, held + granted);
         self.granted.insert(call.me, before + granted);
         (if lapsed { -1 } else { granted }, (free - granted).max(0), not_before)
