@@ -22,6 +22,15 @@ pub const TICK_MS: u64 = 20;
 /// "No deadline".
 const NEVER: u64 = u64::MAX;
 
+/// What [`std::time::Instant`] measures, and the time of suspension, which that leaves out.
+#[must_use]
+pub fn since_boot() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writing. The clock exists on every Linux since 2.6.39.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 #[derive(Clone, Copy)]
 struct Entry {
     /// When to fire, in ms of this shard's clock; [`NEVER`] while unarmed.

@@ -307,10 +307,13 @@ impl Synchroniser {
         (self.members, self.live) = (done.members.clone(), done.live);
         // The store read its clock after this was sent, so it may be ahead by no more than this. A later look
         // that finds less is nearer to the truth; one after a while is as well, whatever it finds.
-        let found = i64::try_from(done.now).unwrap_or(0) - i64::try_from(sent).unwrap_or(0);
+        let as_signed = |time: Millis| i64::try_from(time).unwrap_or(0);
+        let found = as_signed(done.now) - as_signed(sent);
         // Of one sent more than once it is not known how long it took.
         let fresh = |at: Instant| sent == again && at.elapsed() > COMPARE_CLOCKS;
-        if self.offset.is_none_or(|(known, at)| found < known || fresh(at)) {
+        // It read it before this came, so it is ahead by no less than that, unless one of the clocks was set.
+        let least = as_signed(done.now) - as_signed(self.setup.clock.now());
+        if self.offset.is_none_or(|(known, at)| found < known || known < least || fresh(at)) {
             self.offset = Some((found, Instant::now()));
         }
         let offset = self.offset.map_or(0, |(offset, _)| offset);

@@ -14,7 +14,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Poll, Waker},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use coo_shards::{
@@ -64,10 +64,11 @@ pub enum Note {
     Close(LimitId, i64, Millis),
 }
 
-/// Milliseconds since 1970 that never jump: the wall clock at the start, and what has passed since.
+/// Milliseconds since 1970 that never jump: the wall clock at the start, and what has passed since. Time in which
+/// the machine was suspended has passed, too: for a provider it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    start: Instant,
+    start: Duration,
     unix_ms: Millis,
 }
 
@@ -76,13 +77,13 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), unix_ms: millis(unix) }
+        Self { start: time::since_boot(), unix_ms: millis(unix) }
     }
 
     /// Now.
     #[must_use]
     pub fn now(&self) -> Millis {
-        self.unix_ms + millis(self.start.elapsed())
+        self.unix_ms + millis(time::since_boot().saturating_sub(self.start))
     }
 }
 

@@ -27,10 +27,8 @@ pub(super) enum Kind {
     /// No answers come, for one or for all.
     CutOff(Option<usize>),
     Killed(usize),
-    /// Stopped for some time, then going on as if nothing had been.
+    /// Stopped for some time, then going on as if nothing had been; its clock goes on.
     Paused(usize),
-    /// The same with its clock, as when a machine is suspended.
-    Suspended(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +56,7 @@ impl World {
                 }
             }
             Kind::Killed(me) => self.instances[me].dead = true,
-            Kind::Paused(me) | Kind::Suspended(me) => self.instances[me].paused = ends,
+            Kind::Paused(me) => self.instances[me].paused = ends,
         }
     }
 
@@ -79,9 +77,6 @@ impl World {
                 self.memory = self.copy.take().unwrap_or_else(|| std::mem::take(&mut self.memory));
                 self.run += 1;
                 self.up();
-            }
-            Kind::Suspended(me) => {
-                self.instances[me].skew -= (self.now - self.case.faults[index].begins) as i64
             }
             Kind::CutOff(_) | Kind::Killed(_) | Kind::Paused(_) => {}
         }
@@ -291,7 +286,7 @@ fn fault(rng: &mut Rng, instances: usize) -> Fault {
     };
     let begins = START + rng.between(5_000, 70_000);
     let lasts = match (kind, rng.below(8)) {
-        (Kind::Paused(_) | Kind::Suspended(_), 0..5) => 10_000,
+        (Kind::Paused(_), 0..5) => 10_000,
         (_, 0..3) => rng.between(300, 2_500),
         (_, 3..7) => rng.between(300, 20_000),
         _ => rng.between(20_000, 200_000),

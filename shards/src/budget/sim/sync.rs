@@ -256,7 +256,8 @@ impl Sync {
         (self.members, self.live) = (done.members.clone(), done.live);
         let found = done.now as i64 - sent as i64;
         let fresh = |at: Millis| sent == again && now > at + COMPARE_CLOCKS;
-        if self.offset.is_none_or(|(known, at)| found < known || fresh(at)) {
+        let least = done.now as i64 - now as i64;
+        if self.offset.is_none_or(|(known, at)| found < known || known < least || fresh(at)) {
             self.offset = Some((found, now));
         }
         let offset = self.offset.map_or(0, |(offset, _)| offset);
