@@ -244,9 +244,9 @@ impl Home {
         self.valid_until = until;
     }
 
-    /// The store is down; `instances` were last seen.
-    pub fn leave(&mut self, instances: i64, now: Millis) {
-        self.relays().for_each(|relay| relay.leave(instances, now));
+    /// The store is down; `instances` are known, `agreed` where all of them knew as many.
+    pub fn leave(&mut self, instances: i64, agreed: bool, now: Millis) {
+        self.relays().for_each(|relay| relay.leave(instances, agreed, now));
     }
 
     /// The store is back.

@@ -77,6 +77,7 @@ struct Alone {
     part: i64,
     since: Millis,
     instances: i64,
+    agreed: bool,
 }
 
 impl Relay {
@@ -113,14 +114,14 @@ impl Relay {
     }
 
     /// The part of the limit that is this instance's while the store is down. After a window all instances come
-    /// down to an even share, and once the last has, those that had less go up to it.
+    /// down to an even share, and once the last has, those that had less go up to it, if all agree how many they are.
     fn part(&self, alone: Alone, now: Millis) -> i64 {
         let Period::Sliding(window) = self.limit.period else { return alone.part };
         let share = self.limit.amount / alone.instances.max(1);
         let gone = now.saturating_sub(alone.since);
         if gone < window + TRANSIT_MS {
             alone.part
-        } else if gone < 2 * (window + TRANSIT_MS) + NOTICE_MS {
+        } else if !alone.agreed || gone < 2 * (window + TRANSIT_MS) + NOTICE_MS {
             alone.part.min(share)
         } else {
             share
@@ -292,14 +293,15 @@ impl Relay {
         }
     }
 
-    /// The store is down: go on with the part that is this instance's; `instances` were last seen.
-    pub fn leave(&mut self, instances: i64, now: Millis) {
+    /// The store is down: go on with the part that is this instance's. `instances` are known; `agreed` where all of
+    /// them knew as many.
+    pub fn leave(&mut self, instances: i64, agreed: bool, now: Millis) {
         if self.alone.is_none() {
             self.own.advance(now);
             let part = self.own.total() + self.outstanding + self.available;
             self.available = 0;
             self.asked = false;
-            self.alone = Some(Alone { part, since: now, instances });
+            self.alone = Some(Alone { part, since: now, instances, agreed });
         }
     }
 

@@ -6,7 +6,8 @@
 --          down for this instance since it last answered (1 or 0),
 --          then for each limit: name, amount, window (ms), kept longer (ms), hold, acknowledged, need, want,
 --          number of changes, and for each change: when it ages out (ms since 1970), amount
--- Returns  one text: "ok NOW EPOCH VALID_UNTIL INSTANCES", then for each limit " GRANTED FREE NOT_BEFORE",
+-- Returns  one text: "ok NOW EPOCH VALID_UNTIL INSTANCES/LIVE" (LIVE is one less where not all of those have heard of
+--          this one), then for each limit " GRANTED FREE NOT_BEFORE",
 --          or "sync EPOCH" / "register EPOCH": say it again, in this epoch, or with all that you know.
 --
 -- An *epoch* is a time in which this server is known not to have forgotten anything and no instance to have
@@ -97,12 +98,12 @@ if epoch ~= current[1] then return (lost and 'register ' or 'sync ') .. current[
 local mine = known_members[me] or { seen = 0, valid = 0, joined = now }
 if kind == 'register' or (kind == 'sync' and not lost) then redis.call('SREM', expected, me) end
 local granting = redis.call('SCARD', expected) == 0 or now > tonumber(current[4]) + validity + GONE_MS
-local live = 1
+local live, unheard = 1, 0
 for id, member in pairs(known_members) do
   if id ~= me and member.seen > now - LIVE_MS then
     live = live + 1
     -- Who might have to name this instance one day must have heard of it first.
-    if member.seen < mine.joined then granting = false end
+    if member.seen < mine.joined then granting, unheard = false, 1 end
   end
 end
 
@@ -181,7 +182,7 @@ local there = { me }
 for id in pairs(known_members) do
   if id ~= me then there[#there + 1] = id end
 end
-out[5] = table.concat(there, ',') .. '/' .. live
+out[5] = table.concat(there, ',') .. '/' .. (live - unheard)
 redis.call('HSET', members, me, text(now) .. ' ' .. text(now + validity) .. ' ' .. text(mine.joined))
 redis.call('PEXPIRE', members, KEEP_MS)
 local answer = table.concat(out, ' ')

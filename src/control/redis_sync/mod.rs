@@ -40,6 +40,8 @@ pub const VALIDITY_MS: Millis = 2_000;
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 /// Redis must be down for this long before instances go on alone.
 const DOWN_FOR: Duration = Duration::from_secs(1);
+/// An instance is counted as there for this long after it spoke; as `LIVE_MS` in `budget.lua`.
+const AGREED_FOR: Duration = Duration::from_secs(5);
 /// Between two tries to connect.
 const RECONNECT: Duration = Duration::from_millis(100);
 /// The store's clock is compared with ours again after this: clocks drift apart by some ms an hour.
@@ -350,9 +352,12 @@ impl Synchroniser {
         if alone && !self.alone && since.elapsed() >= DOWN_FOR {
             self.alone = true;
             // What was being told and was not answered is told again when it is back, as part of all else.
-            let live = self.live;
+            // Those not seen lately may go on alone as well. All know of the same ones if all were there lately, and
+            // so was this one.
+            let known = i64::try_from(self.members.split(',').count()).unwrap_or(i64::MAX);
+            let agreed = self.live == known && self.spoke.is_some_and(|spoke| spoke.elapsed() < AGREED_FOR);
             eprintln!("redis: down; going on with this instance's part of the limits");
-            self.tell_all(|| Note::Leave(live)).await;
+            self.tell_all(|| Note::Leave(known, agreed)).await;
         }
     }
 

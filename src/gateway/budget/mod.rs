@@ -56,8 +56,8 @@ pub enum Note {
     Valid(Millis),
     /// The store lost its memory: tell all.
     Ledger,
-    /// The store is down; so many instances were last seen. Go on alone.
-    Leave(i64),
+    /// The store is down; so many instances are known, and whether all of them knew as many. Go on alone.
+    Leave(i64, bool),
     /// The store is back.
     Rejoin,
     /// A provider said how much it will still take of a limit until then; to the limit's home.
@@ -207,8 +207,8 @@ impl Budget {
                 let ledger = self.home.borrow_mut().ledger(now);
                 self.send(from, Note::Ready(ledger));
             }
-            Note::Leave(instances) => {
-                self.home.borrow_mut().leave(instances, now);
+            Note::Leave(instances, agreed) => {
+                self.home.borrow_mut().leave(instances, agreed, now);
                 // Nobody but this instance can end what it holds now.
                 self.wallet.borrow_mut().valid(Millis::MAX, now);
             }

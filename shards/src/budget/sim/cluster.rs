@@ -18,8 +18,7 @@ use crate::budget::{
     Answer, Limit, LimitId, Millis, Report,
     home::Home,
     relay::StoreAnswer,
-    wallet::{Lack, Take, Ticket, Wallet},
-    window::TRANSIT_MS,
+    wallet::{Take, Ticket, Wallet},
 };
 
 pub(super) const START: Millis = 1_795_594_226_123;
@@ -34,16 +33,16 @@ pub(super) enum Note {
     Answers(Vec<Answer>),
     Store(Vec<StoreAnswer>),
     Valid(Millis),
-    Leave(i64),
+    Leave(i64, bool),
     Ask(Question),
 }
 
 pub(super) struct Spend {
-    uses: Vec<(Take, i64)>,
-    taken: Millis,
-    stalls: u32,
+    pub(super) uses: Vec<(Take, i64)>,
+    pub(super) taken: Millis,
+    pub(super) stalls: u32,
     /// When it was really taken.
-    began: Millis,
+    pub(super) began: Millis,
 }
 
 pub(super) enum Event {
@@ -95,16 +94,16 @@ impl Ord for At {
 }
 
 pub(super) struct Shard {
-    wallet: Wallet,
+    pub(super) wallet: Wallet,
     home: Home,
-    waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
+    pub(super) waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
     last_tick: Millis,
-    stalls: u32,
+    pub(super) stalls: u32,
     ticks: u64,
 }
 
 pub(super) struct Instance {
-    shards: Vec<Shard>,
+    pub(super) shards: Vec<Shard>,
     pub(super) sync: Sync,
     /// What its clock is ahead by, in ms, and gains per 1,000,000.
     pub(super) skew: i64,
@@ -313,92 +312,7 @@ impl World {
         }
     }
 
-    /// The gateway's `redate`.
-    fn redate(&mut self, me: usize, shard: usize, mut spend: Spend, sent: bool) -> Spend {
-        let now = self.local(me);
-        let at = &mut self.instances[me].shards[shard];
-        let late = now.saturating_sub(spend.taken) > TRANSIT_MS / 2;
-        if spend.stalls != at.stalls || (late && !sent) {
-            for (take, _) in &spend.uses {
-                let _ = at.wallet.settle(take.limit, -take.amount, spend.taken, now);
-                let _ = at.wallet.settle(take.limit, take.amount, now, now);
-            }
-            (spend.taken, spend.stalls) = (now, at.stalls);
-        }
-        spend
-    }
-
-    fn arrive(&mut self) {
-        let gap = -self.rng.unit().max(1e-9).ln() * 1000.0 / self.case.rate;
-        self.at(self.now + gap as u64, usize::MAX, Event::Arrive);
-        let there: Vec<usize> = (0..self.case.instances)
-            .filter(|&me| !self.instances[me].dead && self.instances[me].paused <= self.now)
-            .collect();
-        let Some(&first) = there.first() else { return };
-        let skewed = self.rng.chance(self.case.skew);
-        let me = if skewed { first } else { there[self.rng.below(there.len() as u64) as usize] };
-        let shard = self.rng.below(self.case.shards as u64) as usize;
-        let amount = |rng: &mut Rng, (least, most)| rng.between(least, most) as i64;
-        let takes: Vec<Take> = (0..self.case.takes.len())
-            .map(|limit| Take {
-                limit: limit as LimitId,
-                amount: amount(&mut self.rng, self.case.takes[limit]),
-            })
-            .collect();
-        for take in &takes {
-            self.arrivals[take.limit as usize].push((self.now, take.amount));
-        }
-        let until = self.local(me) + self.case.patience;
-        self.attempt(me, shard, takes, None, until);
-    }
-
-    fn attempt(
-        &mut self,
-        me: usize,
-        shard: usize,
-        takes: Vec<Take>,
-        ticket: Option<(LimitId, Ticket)>,
-        until: Millis,
-    ) {
-        let now = self.local(me);
-        let at = &mut self.instances[me].shards[shard];
-        let result = at.wallet.take(&takes, ticket.map(|(_, ticket)| ticket), now);
-        let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, now));
-        match result {
-            Ok(()) => {
-                let stalls = at.stalls;
-                let used = |rng: &mut Rng, take: Take| {
-                    let percent = rng.between(self.case.used, 100) as i64;
-                    (take, (take.amount * percent / 100).max(1))
-                };
-                let uses = takes.into_iter().map(|take| used(&mut self.rng, take)).collect();
-                let most = [0, 3, 90][self.rng.below(3) as usize];
-                let sent = self.now + self.rng.below(most + 1);
-                self.at(sent, me, Event::Send(shard, Spend { uses, taken: now, stalls, began: self.now }));
-            }
-            Err(Lack::Wait(limit) | Lack::Later(limit, _))
-                if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
-            {
-                let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = at.wallet.wait(take, until);
-                at.waiting.insert(ticket, (limit, takes, until));
-                self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
-                self.report(me, shard, false);
-            }
-            Err(_) => {}
-        }
-        self.wake(me, shard, wake.into_iter().collect());
-    }
-
-    fn wake(&mut self, me: usize, shard: usize, tickets: Vec<Ticket>) {
-        for ticket in tickets {
-            if let Some((limit, takes, until)) = self.instances[me].shards[shard].waiting.remove(&ticket) {
-                self.attempt(me, shard, takes, Some((limit, ticket)), until);
-            }
-        }
-    }
-
-    fn report(&mut self, me: usize, shard: usize, ticked: bool) {
+    pub(super) fn report(&mut self, me: usize, shard: usize, ticked: bool) {
         let mut out = vec![Vec::new(); self.case.shards];
         self.instances[me].shards[shard].wallet.reports(ticked, &mut out);
         for (home, reports) in out.into_iter().enumerate().filter(|(_, reports)| !reports.is_empty()) {
@@ -442,7 +356,7 @@ impl World {
     pub(super) fn tell_shard(&mut self, me: usize, shard: usize, tell: &Tell) {
         let note = match tell {
             Tell::Valid(until) => Note::Valid(*until),
-            Tell::Leave(instances) => Note::Leave(*instances),
+            Tell::Leave(instances, agreed) => Note::Leave(*instances, *agreed),
             Tell::Store(home, answers) if *home == shard => Note::Store(answers.clone()),
             Tell::Store(..) => return,
         };
@@ -465,8 +379,8 @@ impl World {
                 at.home.valid(until);
                 at.wallet.valid(until, now);
             }
-            Note::Leave(instances) => {
-                at.home.leave(instances, now);
+            Note::Leave(instances, agreed) => {
+                at.home.leave(instances, agreed, now);
                 at.wallet.valid(Millis::MAX, now);
             }
             Note::Ask(question) => {

@@ -4,6 +4,7 @@
 mod alone;
 mod cluster;
 mod faults;
+mod requests;
 mod rng;
 mod store;
 mod sync;

@@ -160,11 +160,13 @@ impl Memory {
         let mut granting = self.expected.is_empty() || now > current.born + VALIDITY_MS + GONE_MS;
         let others: Vec<_> =
             self.members.iter().filter(|(id, _)| **id != me).map(|(i, m)| (*i, *m)).collect();
-        let mut live = 1;
+        let (mut live, mut unheard) = (1, 0);
         for (_, member) in &others {
             if member.seen + LIVE_MS > now {
                 live += 1;
-                granting &= member.seen >= mine.joined;
+                if member.seen < mine.joined {
+                    (granting, unheard) = (false, 1);
+                }
             }
         }
         let mut limits = Vec::new();
@@ -174,7 +176,8 @@ impl Memory {
         }
         let members = [me].into_iter().chain(others.iter().map(|(id, _)| *id)).collect();
         self.members.insert(me, Member { seen: now, valid: now + VALIDITY_MS, joined: mine.joined });
-        let reply = Reply::Done(Done { now, valid_until: now + VALIDITY_MS, members, live, limits });
+        let reply =
+            Reply::Done(Done { now, valid_until: now + VALIDITY_MS, members, live: live - unheard, limits });
         self.replies.insert(me, (call.seq, reply.clone()));
         reply
     }

@@ -11,6 +11,7 @@ use crate::budget::{
 };
 
 const SIGN_OF_LIFE: Millis = 500;
+const AGREED_FOR: Millis = 5_000;
 const DOWN_FOR: Millis = 1_000;
 const RECONNECT: Millis = 100;
 const COMPARE_CLOCKS: Millis = 60_000;
@@ -51,7 +52,7 @@ pub(super) enum Do {
 pub(super) enum Tell {
     Valid(Millis),
     Store(usize, Vec<StoreAnswer>),
-    Leave(i64),
+    Leave(i64, bool),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -289,7 +290,9 @@ impl Sync {
         let since = *self.down_since.get_or_insert(now);
         if self.answered > 0 && !self.alone && now >= since + DOWN_FOR {
             self.alone = true;
-            tell.push(Tell::Leave(self.live));
+            let known = self.members.len() as i64;
+            let agreed = self.live == known && self.spoke.is_some_and(|spoke| now < spoke + AGREED_FOR);
+            tell.push(Tell::Leave(known, agreed));
         }
         Do::Rest
     }
