@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use coo_shards::budget::{Limit, LimitId, Period, home::home_of};
+use coo_shards::budget::{
+    Limit, LimitId, Period,
+    home::{fnv1a, home_of},
+};
 
 use super::{provider::KeyLimits, schema::ClientLimits};
 
@@ -165,11 +168,9 @@ impl Builder {
     }
 }
 
-/// FNV-1a with a final mix. A provider's key has far more entropy than 64 bits, so nothing can be found by
-/// trying keys.
+/// A hash with a final mix. A provider's key has far more entropy than 64 bits, so nothing can be found by trying
+/// keys.
 fn fingerprint(key: &str) -> u64 {
-    let hash = key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = fnv1a(key);
     (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

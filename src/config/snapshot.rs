@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme, TokenReserve,
+    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme,
     budgets::{Budgets, Builder, KeyBudget},
 };
 
@@ -34,8 +34,6 @@ pub struct Snapshot {
     pub listed: Vec<(String, ProviderId)>,
     /// All limits of keys.
     pub budgets: Budgets,
-    /// What a request takes from token limits before it is sent.
-    pub token_reserve: TokenReserve,
 }
 
 /// One provider.
@@ -214,17 +212,7 @@ impl Snapshot {
             })
             .collect();
         let providers = enabled.into_iter().map(|provider| upstream(provider, &mut budgets)).collect();
-        Self {
-            providers,
-            clients,
-            keys,
-            provider_ids,
-            aliases,
-            bare,
-            listed,
-            budgets: budgets.build(),
-            token_reserve: config.policy.token_reserve,
-        }
+        Self { providers, clients, keys, provider_ids, aliases, bare, listed, budgets: budgets.build() }
     }
 
     /// The client that `key` belongs to.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Limit, LimitId, Millis, Report,
+    Limit, LimitId, Millis, Report,
+    active::Active,
     queue::Queue,
     relay::{Relay, StoreAnswer, StoreReport},
     window::Window,
 };
 
-/// An answer, and the shard it is for.
-pub type To = (usize, Answer);
+pub use super::queue::To;
 
 /// The authority over one limit, where there is no other instance to share it with.
 ///
@@ -126,8 +126,7 @@ enum Kept {
 #[derive(Debug)]
 pub struct Home {
     kept: Vec<Option<Box<Kept>>>,
-    active: Vec<LimitId>,
-    is_active: Vec<bool>,
+    active: Active,
     valid_until: Millis,
 }
 
@@ -148,19 +147,14 @@ impl Home {
         };
         Self {
             kept: ids.zip(limits.iter()).map(keep).collect(),
-            active: Vec::new(),
-            is_active: vec![false; limits.len()],
+            active: Active::new(limits.len()),
             valid_until: 0,
         }
     }
 
     fn kept(&mut self, limit: LimitId) -> Option<&mut Kept> {
         let kept = self.kept.get_mut(limit as usize)?.as_deref_mut()?;
-        if let Some(active) = self.is_active.get_mut(limit as usize)
-            && !std::mem::replace(active, true)
-        {
-            self.active.push(limit);
-        }
+        self.active.add(limit);
         Some(kept)
     }
 
@@ -186,10 +180,10 @@ impl Home {
     /// A tick has passed.
     pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
         let valid_until = self.valid_until;
-        let (kept, is_active) = (&mut self.kept, &mut self.is_active);
-        self.active.retain(|&limit| {
+        let kept = &mut self.kept;
+        self.active.retain(|limit| {
             let Some(Some(kept)) = kept.get_mut(limit as usize) else { return false };
-            let keep = match &mut **kept {
+            match &mut **kept {
                 Kept::Alone(authority) => {
                     authority.tick(now, out);
                     !authority.is_dormant(now)
@@ -198,11 +192,7 @@ impl Home {
                     relay.tick(now, valid_until, out);
                     !relay.is_dormant()
                 }
-            };
-            if let Some(active) = is_active.get_mut(limit as usize) {
-                *active = keep;
             }
-            keep
         });
     }
 
@@ -217,7 +207,7 @@ impl Home {
     /// What the store should hear now; `round` once per round of exchanges with it.
     pub fn store_reports(&mut self, round: bool) -> Vec<StoreReport> {
         let kept = &mut self.kept;
-        let report = |&limit: &LimitId| match kept.get_mut(limit as usize)?.as_deref_mut()? {
+        let report = |limit: LimitId| match kept.get_mut(limit as usize)?.as_deref_mut()? {
             Kept::Shared(relay) => relay.report(round),
             Kept::Alone(_) => None,
         };
@@ -280,17 +270,20 @@ impl Home {
 /// Which shard of `shards` keeps the limit called `name`: the same for every process of the same shape.
 #[must_use]
 pub fn home_of(name: &str, shards: usize) -> usize {
-    // FNV-1a: stable over versions, which the standard library's hasher is not.
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    (hash % (shards.max(1) as u64)) as usize
+    (fnv1a(name) % (shards.max(1) as u64)) as usize
+}
+
+/// FNV-1a (Fowler, Noll, Vo): stable over versions, which the standard library's hasher is not.
+#[must_use]
+pub fn fnv1a(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::{Ask, Period};
+    use crate::budget::{Answer, Ask, Period};
 
     #[test]
     fn what_a_provider_says_is_used_up_comes_back_evenly() {

@@ -1,9 +1,6 @@
-//! What a holder has in hand of one limit, what it owes the authority to know, and what it wants.
-//!
-//! A shard holds a lease from a limit's home; a home of an instance among several holds one from the store that
-//! they share. Both follow the same rules.
+//! What a shard has in hand of one limit, what it owes the limit's home to know, and what it wants.
 
-use super::{Answer, Ask, Dated, LimitId, Millis, Period, Report, demand::Demand, window::bucket};
+use super::{Answer, Ask, Dated, LimitId, Millis, Period, Report, date, demand::Demand, window::bucket};
 
 /// Ticks without demand after which a shard returns all it holds: 160 ms.
 const IDLE_TICKS: u32 = 8;
@@ -100,27 +97,6 @@ impl Lease {
         }
     }
 
-    /// Passes on a report of someone who holds from this holder.
-    pub fn relay(&mut self, report: &Report) {
-        for (index, amount) in &report.spent {
-            date(&mut self.spent, *index, *amount);
-        }
-        for (index, amount) in &report.corrections {
-            date(&mut self.corrections, *index, *amount);
-        }
-    }
-
-    /// Takes `amount` out to grant it on; the spends will come through [`Lease::relay`].
-    pub fn lend(&mut self, amount: i64) {
-        self.available -= amount;
-        self.demand.took(amount);
-    }
-
-    /// Takes back what was lent and not spent.
-    pub fn take_back(&mut self, amount: i64) {
-        self.available += amount;
-    }
-
     /// Says that a request waits for `ask.need`; `None` when none does any more.
     pub fn wait(&mut self, ask: Option<Ask>) {
         self.waiting = ask;
@@ -191,17 +167,6 @@ impl Lease {
         }
     }
 
-    /// Whether an ask is out.
-    #[must_use]
-    pub fn has_asked(&self) -> bool {
-        self.asked
-    }
-
-    /// Forgets that an ask is out: its answer will not come.
-    pub fn ask_again(&mut self) {
-        self.asked = false;
-    }
-
     /// Whether the holder may stop thinking of it: nothing in hand, nothing to tell, no demand.
     #[must_use]
     pub fn is_dormant(&self) -> bool {
@@ -212,13 +177,5 @@ impl Lease {
             && !self.asked
             && self.spent.is_empty()
             && self.corrections.is_empty()
-    }
-}
-
-/// Adds `amount` to the entry of `bucket`.
-fn date(entries: &mut Vec<Dated>, bucket: u64, amount: i64) {
-    match entries.iter_mut().rev().find(|(index, _)| *index == bucket) {
-        Some((_, sum)) => *sum += amount,
-        None => entries.push((bucket, amount)),
     }
 }

@@ -13,6 +13,7 @@
 //! Everything here is pure: time comes in as an argument, messages go out as values. Times are milliseconds
 //! since 1970 on a clock that never jumps; amounts are whole units (requests, tokens, micro-USD).
 
+mod active;
 pub mod demand;
 pub mod home;
 pub mod lease;
@@ -55,6 +56,14 @@ pub struct Limit {
 
 /// An amount spent, by the bucket of [`window::Window`] that it is dated to.
 pub type Dated = (u64, i64);
+
+/// Adds `amount` to the entry of `bucket`; the latest is the likeliest.
+fn date(entries: &mut Vec<Dated>, bucket: u64, amount: i64) {
+    match entries.iter_mut().rev().find(|(index, _)| *index == bucket) {
+        Some((_, sum)) => *sum += amount,
+        None => entries.push((bucket, amount)),
+    }
+}
 
 /// What a holder tells the authority of one limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

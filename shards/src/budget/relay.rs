@@ -9,10 +9,9 @@
 //! and together within the limit, so each may spend its part again as it ages out.
 
 use super::{
-    Ask, Dated, Limit, LimitId, Millis, Period, Report,
+    Ask, Dated, Limit, LimitId, Millis, Period, Report, date,
     demand::Demand,
-    home::To,
-    queue::Queue,
+    queue::{Queue, To},
     window::{TRANSIT_MS, Window},
 };
 
@@ -35,6 +34,18 @@ pub struct StoreReport {
     pub acknowledged: i64,
     /// What is wanted.
     pub ask: Option<Ask>,
+}
+
+impl StoreReport {
+    /// One report for this and a `later` one: the later one's state, the changes of both.
+    pub fn merge(&mut self, later: Self) {
+        for (bucket, amount) in later.changes {
+            date(&mut self.changes, bucket, amount);
+        }
+        self.hold = later.hold;
+        self.acknowledged = later.acknowledged;
+        self.ask = later.ask.or(self.ask);
+    }
 }
 
 /// What the store answers of one limit.
@@ -69,6 +80,14 @@ pub struct Relay {
     reported: i64,
     queue: Queue,
     alone: Option<Alone>,
+}
+
+/// When more will be free: what the store said or, `alone`, when that much of what was spent here has aged out.
+fn frees(alone: Option<&Window>, not_before: Millis, now: Millis) -> impl Fn(i64) -> Option<Millis> + '_ {
+    move |more| match alone {
+        Some(own) => own.frees(more),
+        None => (not_before > now).then_some(not_before),
+    }
 }
 
 /// Going on without the store.
@@ -169,8 +188,7 @@ impl Relay {
         if let Some(ask) = report.ask {
             self.demand.took(ask.need);
             let free = self.free(now, valid_until);
-            let (not_before, alone, own) = (self.not_before, self.alone.is_some(), &self.own);
-            let frees = |more| if alone { own.frees(more) } else { (not_before > now).then_some(not_before) };
+            let frees = frees(self.alone.map(|_| &self.own), self.not_before, now);
             let granted = self.queue.ask(holder, ask, free, frees, now, out);
             self.lend(granted);
         }
@@ -182,10 +200,7 @@ impl Relay {
         if self.limit.period == Period::Held {
             return;
         }
-        match self.changes.iter_mut().rev().find(|(index, _)| *index == bucket) {
-            Some((_, sum)) => *sum += amount,
-            None => self.changes.push((bucket, amount)),
-        }
+        date(&mut self.changes, bucket, amount);
     }
 
     fn lend(&mut self, granted: i64) {
@@ -201,8 +216,7 @@ impl Relay {
             return;
         }
         let free = self.free(now, valid_until);
-        let (not_before, alone, own) = (self.not_before, self.alone.is_some(), &self.own);
-        let frees = |more| if alone { own.frees(more) } else { (not_before > now).then_some(not_before) };
+        let frees = frees(self.alone.map(|_| &self.own), self.not_before, now);
         let granted = self.queue.serve(free, frees, now, out);
         self.lend(granted);
     }
@@ -323,5 +337,27 @@ impl Relay {
             && !self.asked
             && self.available == 0
             && self.reported == self.outstanding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_reports_become_one() {
+        let ask = Ask { need: 1, want: 2, until: 3 };
+        let mut first =
+            StoreReport { limit: 4, changes: vec![(1, 5)], hold: 9, acknowledged: 1, ask: Some(ask) };
+        first.merge(StoreReport {
+            limit: 4,
+            changes: vec![(1, -2), (2, 7)],
+            hold: 3,
+            acknowledged: 2,
+            ask: None,
+        });
+        let want =
+            StoreReport { limit: 4, changes: vec![(1, 3), (2, 7)], hold: 3, acknowledged: 2, ask: Some(ask) };
+        assert_eq!(first, want);
     }
 }

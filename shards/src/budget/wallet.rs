@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Answer, Ask, Limit, LimitId, Millis, Report, lease::Lease};
+use super::{Answer, Ask, Limit, LimitId, Millis, Report, active::Active, lease::Lease};
 
 /// An amount of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,7 @@ pub struct Wallet {
     limits: Arc<[Limit]>,
     leases: Vec<Lease>,
     waiting: Vec<VecDeque<Waiter>>,
-    active: Vec<LimitId>,
-    is_active: Vec<bool>,
+    active: Active,
     tickets: Ticket,
     valid_until: Millis,
 }
@@ -54,8 +53,7 @@ impl Wallet {
         Self {
             leases: ids.zip(limits.iter()).map(|(id, limit)| Lease::new(id, limit.period)).collect(),
             waiting: vec![VecDeque::new(); limits.len()],
-            active: Vec::new(),
-            is_active: vec![false; limits.len()],
+            active: Active::new(limits.len()),
             limits,
             tickets: 0,
             valid_until: Millis::MAX,
@@ -63,13 +61,8 @@ impl Wallet {
     }
 
     fn lease(&mut self, limit: LimitId) -> Option<&mut Lease> {
-        let at = limit as usize;
-        if let Some(active) = self.is_active.get_mut(at)
-            && !std::mem::replace(active, true)
-        {
-            self.active.push(limit);
-        }
-        self.leases.get_mut(at)
+        self.active.add(limit);
+        self.leases.get_mut(limit as usize)
     }
 
     /// Takes all of `takes`, or nothing. A new request does not overtake those that wait; one that waited shows
@@ -211,7 +204,7 @@ impl Wallet {
     }
 
     fn surrender(&mut self) {
-        for &limit in &self.active {
+        for limit in self.active.iter() {
             if let (Some(lease), Some(kind)) =
                 (self.leases.get_mut(limit as usize), self.limits.get(limit as usize))
                 && kind.period != super::Period::Held
@@ -226,21 +219,17 @@ impl Wallet {
         if now >= self.valid_until {
             self.surrender();
         }
-        let (leases, is_active) = (&mut self.leases, &mut self.is_active);
-        self.active.retain(|&limit| {
+        let leases = &mut self.leases;
+        self.active.retain(|limit| {
             let Some(lease) = leases.get_mut(limit as usize) else { return false };
             lease.tick();
-            let keep = !lease.is_dormant();
-            if let Some(active) = is_active.get_mut(limit as usize) {
-                *active = keep;
-            }
-            keep
+            !lease.is_dormant()
         });
     }
 
     /// Adds what each home should hear now to its entry of `out`; `ticked` after a tick.
     pub fn reports(&mut self, ticked: bool, out: &mut [Vec<Report>]) {
-        for &limit in &self.active {
+        for limit in self.active.iter() {
             let at = limit as usize;
             if let (Some(lease), Some(kind)) = (self.leases.get_mut(at), self.limits.get(at))
                 && let Some(to) = out.get_mut(kind.home)

@@ -14,7 +14,8 @@ const BUCKETS: Millis = 600;
 /// of a minute.
 pub const TRANSIT_MS: Millis = 100;
 
-const DAY_MS: Millis = 86_400_000;
+/// A day.
+pub const DAY_MS: Millis = 86_400_000;
 
 /// Amounts by bucket, and their sum.
 #[derive(Clone, Debug)]

@@ -371,7 +371,7 @@ impl Synchroniser {
 fn add(next: &mut BTreeMap<LimitId, StoreReport>, reports: Vec<StoreReport>) {
     for report in reports {
         match next.get_mut(&report.limit) {
-            Some(known) => wire::merge(known, report),
+            Some(known) => known.merge(report),
             None => {
                 next.insert(report.limit, report);
             }

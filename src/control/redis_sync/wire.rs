@@ -3,7 +3,7 @@
 use coo_shards::budget::{
     Limit, Millis, Period,
     relay::{StoreAnswer, StoreReport},
-    window::{TRANSIT_MS, ages_out},
+    window::{DAY_MS, TRANSIT_MS, ages_out},
 };
 
 /// What an exchange is.
@@ -37,8 +37,8 @@ pub(super) fn report(
 ) {
     let (window, longer) = match limit.period {
         Period::Sliding(window) => (window, TRANSIT_MS),
-        Period::Day => (86_400_000, 0),
-        Period::Month => (31 * 86_400_000, 0),
+        Period::Day => (DAY_MS, 0),
+        Period::Month => (31 * DAY_MS, 0),
         Period::Held => (0, 0),
     };
     let (need, want) = report.ask.map_or((0, 0), |ask| (ask.need, ask.want));
@@ -127,23 +127,9 @@ pub(super) fn answer(
     }
 }
 
-/// One report for what two said: the later one's state, the changes of both.
-pub(super) fn merge(into: &mut StoreReport, later: StoreReport) {
-    for (bucket, amount) in later.changes {
-        match into.changes.iter_mut().rev().find(|(index, _)| *index == bucket) {
-            Some((_, sum)) => *sum += amount,
-            None => into.changes.push((bucket, amount)),
-        }
-    }
-    into.hold = later.hold;
-    into.acknowledged = later.acknowledged;
-    into.ask = later.ask.or(into.ask);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coo_shards::budget::Ask;
 
     #[test]
     fn replies_are_read_and_nonsense_is_refused() {
@@ -155,20 +141,6 @@ mod tests {
         for bad in ["", "ok", "ok 1 e 2 a", "ok 1 e 2 a/1 5", "ok x e 2 a/1", "maybe"] {
             assert_eq!(Reply::read(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn two_reports_become_one() {
-        let ask = Ask { need: 1, want: 2, until: 3 };
-        let mut first =
-            StoreReport { limit: 4, changes: vec![(1, 5)], hold: 9, acknowledged: 1, ask: Some(ask) };
-        merge(
-            &mut first,
-            StoreReport { limit: 4, changes: vec![(1, -2), (2, 7)], hold: 3, acknowledged: 2, ask: None },
-        );
-        let want =
-            StoreReport { limit: 4, changes: vec![(1, 3), (2, 7)], hold: 3, acknowledged: 2, ask: Some(ask) };
-        assert_eq!(first, want);
     }
 
     #[test]

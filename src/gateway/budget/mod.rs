@@ -131,7 +131,6 @@ pub struct Budget {
     waiters: RefCell<HashMap<Ticket, Waiter>>,
     /// Until when each key of each provider rests.
     rests: RefCell<Vec<Vec<Millis>>>,
-    rested: RefCell<Vec<bool>>,
     outputs: settle::Outputs,
     /// Ticks of one round of exchanges with the store; 0 where there is none.
     round: u64,
@@ -161,7 +160,6 @@ impl Budget {
             unsent: RefCell::new((0..setup.port.parties()).map(|_| VecDeque::new()).collect()),
             waiters: RefCell::default(),
             rests: RefCell::new(setup.keys.iter().map(|&keys| vec![0; keys]).collect()),
-            rested: RefCell::new(vec![false; setup.keys.len()]),
             outputs: settle::Outputs::default(),
             last_tick: Cell::new(setup.clock.now()),
             stalls: Cell::new(0),
@@ -249,8 +247,7 @@ impl Budget {
 
     /// Sends what homes should hear now.
     fn report(&self, ticked: bool, now: Millis) {
-        let shards = self.unsent.borrow().len();
-        let mut out = vec![Vec::new(); shards];
+        let mut out = vec![Vec::new(); self.shards()];
         self.wallet.borrow_mut().reports(ticked, &mut out);
         for (home, reports) in out.into_iter().enumerate().filter(|(_, reports)| !reports.is_empty()) {
             if home == self.index {
@@ -308,8 +305,7 @@ impl Budget {
     /// Lets a provider's key rest, here and on all other shards.
     pub fn rest(&self, provider: ProviderId, key: usize, until: Millis) {
         self.rest_here(provider, key, until);
-        let shards = self.shards();
-        for shard in (0..shards).filter(|&shard| shard != self.index) {
+        for shard in (0..self.shards()).filter(|&shard| shard != self.index) {
             self.send(shard, Note::Rest(provider, key, until));
         }
     }
@@ -322,16 +318,13 @@ impl Budget {
     fn rest_here(&self, provider: ProviderId, key: usize, until: Millis) {
         if let Some(slot) = self.rests.borrow_mut().get_mut(provider).and_then(|keys| keys.get_mut(key)) {
             *slot = until.max(*slot);
-            if let Some(rested) = self.rested.borrow_mut().get_mut(provider) {
-                *rested = true;
-            }
         }
     }
 
     /// Whether any key of a provider ever had to rest.
     #[must_use]
     pub fn has_rested(&self, provider: ProviderId) -> bool {
-        self.rested.borrow().get(provider).copied().unwrap_or(false)
+        self.rests.borrow().get(provider).is_some_and(|keys| keys.iter().any(|&until| until > 0))
     }
 
     /// Until when a key rests; 0 or a time that has passed where it does not.

@@ -129,7 +129,7 @@ impl Sync {
             };
             for report in reports {
                 match self.next.get_mut(&report.limit) {
-                    Some(known) => merge(known, report),
+                    Some(known) => known.merge(report),
                     None => drop(self.next.insert(report.limit, report)),
                 }
             }
@@ -313,16 +313,4 @@ fn line(limit: &Limit, report: &StoreReport, offset: i64) -> Line {
         want,
         changes: report.changes.iter().map(|&(bucket, amount)| (ends(bucket), amount)).collect(),
     }
-}
-
-fn merge(into: &mut StoreReport, later: StoreReport) {
-    for (bucket, amount) in later.changes {
-        match into.changes.iter_mut().rev().find(|(index, _)| *index == bucket) {
-            Some((_, sum)) => *sum += amount,
-            None => into.changes.push((bucket, amount)),
-        }
-    }
-    into.hold = later.hold;
-    into.acknowledged = later.acknowledged;
-    into.ask = later.ask.or(into.ask);
 }
