@@ -14,7 +14,7 @@ use http::Method;
 use super::{
     finding::{Finding, RedisUse, Terms},
     fleet::{CLIENT_KEY, Fleet, Subject, provider, provider_key},
-    scenario::{Fault, RECOVERY, Scenario, Skew, Timeline, WINDOW},
+    scenario::{Fault, Scenario, Skew, Timeline, WINDOW},
 };
 use crate::{
     judge::{self, Measure, Rule},
@@ -95,10 +95,10 @@ pub(super) fn run(
         let rule = Rule { measure: scenario.measure, limit, window_us: WINDOW.as_micros() as u64 };
         let spends = judge::spends(&records, &provider_key(limit), scenario.measure);
         let ruling = judge::rule_on(&spends, rule, moments.end_us);
-        let use_outside = moments.fault.as_ref().and_then(|fault| {
-            let steady = judge::steady(&spends, rule.window_us, moments.end_us);
-            let before = steady.start.max(fault.start.saturating_sub(rule.window_us))..fault.start;
-            judge::share(&spends, rule, &[before, fault.end..steady.end])
+        let of_ideal = scenario.fault.and_then(|fault| {
+            let arrivals = moments.arrivals(scenario, demand(scenario, limit), fault);
+            let ideal = judge::ideal(&arrivals, rule);
+            (ideal > 0).then(|| ruling.spent as f64 / ideal as f64)
         });
         let each = ruling.spent as f64 / spends.len().max(1) as f64;
         let demand = self::answered(stats) as f64 * each
@@ -109,7 +109,7 @@ pub(super) fn run(
             instances: scenario.instances,
             shards: scenario.shards,
             ruling,
-            use_outside,
+            of_ideal,
             demand,
             refused: stats.statuses.get(&429).copied().unwrap_or(0),
             p50_ms: stats.service.quantile_us(0.5) / 1e3,
@@ -125,16 +125,20 @@ pub(super) fn run(
     Ok(findings.collect())
 }
 
-/// The load: for each limit and each instance, one plan.
-fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration) -> Vec<(u64, Plan)> {
+/// Requests a second on a key, over all instances.
+fn demand(scenario: &Scenario, limit: u64) -> f64 {
     let cost = match scenario.measure {
         Measure::Requests => 1.0,
         Measure::Tokens => REQUEST_TOKENS,
     };
+    (scenario.demand * limit as f64 / cost / WINDOW.as_secs_f64()).max(LEAST_RATE)
+}
+
+/// The load: for each limit and each instance, one plan.
+fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration) -> Vec<(u64, Plan)> {
     let mut plans = Vec::new();
     for &limit in &scenario.limits {
-        let demand = scenario.demand * limit as f64 / cost / WINDOW.as_secs_f64();
-        let demand = demand.max(LEAST_RATE);
+        let demand = demand(scenario, limit);
         let loaded = scenario.skew.loaded(scenario.instances);
         // Each of the load's shards keeps to its own connections, so as many as the gateway has put requests on
         // every shard of it even at a low rate.
@@ -219,8 +223,8 @@ fn unexpected(stats: &Stats) -> BTreeMap<String, u64> {
 
 /// The run's moments on the provider's clock.
 struct Moments {
+    begin_us: u64,
     end_us: u64,
-    /// The fault, and the time to recover from it.
     fault: Option<Range<u64>>,
 }
 
@@ -229,8 +233,38 @@ impl Moments {
         // Any record tells the simulator's start; without one there is nothing to judge.
         let start_s = records.first().map_or(begun_s, |record| record.unix_s - record.time_us as f64 / 1e6);
         let at = |moment: Duration| ((begun_s - start_s + moment.as_secs_f64()).max(0.0) * 1e6) as u64;
-        let fault = timeline.fault.map(|(begins, ends)| at(begins)..at(ends + RECOVERY));
-        Self { end_us: at(timeline.length), fault }
+        let fault = timeline.fault.map(|(begins, ends)| at(begins)..at(ends));
+        Self { begin_us: at(Duration::ZERO), end_us: at(timeline.length), fault }
+    }
+
+    /// When requests of a `demand` a second, spread evenly over the instances, reach one that can serve them. What
+    /// comes to an instance that was killed is lost; what comes to one that is stopped waits, as much as may be
+    /// in flight.
+    fn arrivals(&self, scenario: &Scenario, demand: f64, fault: Fault) -> Vec<u64> {
+        let fault_us = self.fault.clone().unwrap_or(self.end_us..self.end_us);
+        let step_us = scenario.instances as f64 / demand * 1e6;
+        let mut arrivals = Vec::new();
+        for instance in 0..scenario.instances {
+            let mut waiting = 0;
+            for n in 0.. {
+                let at = self.begin_us + (f64::from(n) * step_us) as u64;
+                if at >= self.end_us {
+                    break;
+                }
+                match fault {
+                    Fault::InstanceKilled if instance == 0 && at >= fault_us.start => break,
+                    Fault::InstanceStopped if instance == 0 && fault_us.contains(&at) => {
+                        if waiting < IN_FLIGHT {
+                            arrivals.push(fault_us.end);
+                        }
+                        waiting += 1;
+                    }
+                    _ => arrivals.push(at),
+                }
+            }
+        }
+        arrivals.sort_unstable();
+        arrivals
     }
 }
 
@@ -245,14 +279,32 @@ fn sleep_until(moment: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budgets::scenario;
 
     #[test]
     fn moments_are_on_the_providers_clock() {
         let record = Record { time_us: 2_500_000, unix_s: 1002.5, ..Record::default() };
         let timeline = Timeline::new(3, Some(Fault::InstanceStopped));
         let moments = Moments::new(&[record], 1001.0, timeline);
-        assert_eq!(moments.fault, Some(131_000_000..143_000_000));
-        assert_eq!(moments.end_us, 203_000_000);
+        assert_eq!(moments.fault, Some(131_000_000..141_000_000));
+        assert_eq!((moments.begin_us, moments.end_us), (1_000_000, 201_000_000));
+    }
+
+    #[test]
+    fn what_comes_to_an_instance_at_fault_waits_or_is_lost() {
+        let scenario = scenario::all(&[10]).into_iter().find(|one| one.name == "instance-killed").unwrap();
+        let moments = Moments { begin_us: 0, end_us: 10_000_000, fault: Some(4_000_000..6_000_000) };
+        let of = |fault| moments.arrivals(&scenario, 30.0, fault);
+        assert_eq!(of(Fault::RedisKilled).len(), 300);
+        assert_eq!(of(Fault::InstanceKilled).len(), 240);
+        let stopped = of(Fault::InstanceStopped);
+        assert_eq!(stopped.len(), 300);
+        assert_eq!(
+            stopped.iter().filter(|&&at| at == 6_000_000).count(),
+            23,
+            "20 that waited, 3 that came then"
+        );
+        assert!(stopped.is_sorted());
     }
 
     #[test]

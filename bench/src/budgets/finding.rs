@@ -12,9 +12,6 @@ use crate::{
 
 /// Least demand, as a multiple of the limit, at which use says something.
 const LEAST_DEMAND: f64 = 1.1;
-/// Least limit at which use around a fault is judged. The edge of a part may cut a burst, and the next burst comes a
-/// little later than a window after it: of a low limit, spent at once, that is more than a percent.
-const LEAST_LIMIT_AROUND_FAULT: u64 = 500;
 /// Names of [`Finding::cells`], behind the row's name.
 const COLUMNS: [&str; 12] = [
     "",
@@ -24,7 +21,7 @@ const COLUMNS: [&str; 12] = [
     "worst minute",
     "over in s",
     "use",
-    "use outside fault",
+    "of ideal",
     "Redis/s",
     "Redis/req",
     "p50 ms",
@@ -82,8 +79,9 @@ pub(super) struct Finding {
     pub(super) shards: usize,
     /// The judgement on all of the run.
     pub(super) ruling: Ruling,
-    /// Share used before the fault and from its end and recovery on; `None` without a fault.
-    pub(super) use_outside: Option<f64>,
+    /// Share used of what an ideal limiter would have let through in all of the run, the fault included; `None`
+    /// without a fault.
+    pub(super) of_ideal: Option<f64>,
     /// What was asked for as a multiple of the limit, counting only requests that were answered.
     pub(super) demand: f64,
     /// Requests answered 429.
@@ -112,10 +110,9 @@ impl Finding {
         if self.ruling.over(terms.jitter_us) {
             problems.push(format!("over by {}", self.ruling.overshoot));
         }
-        match self.use_outside.or(self.ruling.steady_use) {
+        match self.of_ideal.or(self.ruling.steady_use) {
             None => problems.push("nothing spent".to_owned()),
             Some(_) if !scenario.always_demanded() => {}
-            Some(_) if faulty && self.ruling.rule.limit < LEAST_LIMIT_AROUND_FAULT => {}
             Some(used) if used < terms.least_use => {
                 problems.push(format!("use {used:.3} is less than {}", terms.least_use));
             }
@@ -143,7 +140,7 @@ impl Finding {
             "  {:7} a minute: spent {spent}, worst minute {}, use {:.3}: {verdict}",
             rule.limit,
             worst.amount,
-            self.use_outside.or(*steady_use).unwrap_or(0.0),
+            self.of_ideal.or(*steady_use).unwrap_or(0.0),
         )
     }
 
@@ -163,7 +160,7 @@ impl Finding {
             Cell::number(worst.amount as f64, 0),
             Cell::maybe(tightest, 4),
             Cell::maybe(*steady_use, 3),
-            Cell::maybe(self.use_outside, 3),
+            Cell::maybe(self.of_ideal, 3),
             Cell::maybe(redis(|redis| redis.per_s), 1),
             Cell::maybe(redis(|redis| redis.per_request), 3),
             Cell::number(self.p50_ms, 2),
@@ -183,7 +180,8 @@ pub(super) fn table(findings: &[Finding], minutes: u32, terms: Terms) -> Table {
     table.note(format!(
         "Judged by the provider's record. Worst minute: most spent in any sliding minute. Over in s: the shortest \
          time in which more than the limit was spent, where that is less than a minute. Use: spent of what the \
-         limit allows after the first minute; at least {} while demand is above the limit. Redis/s: commands a \
+         limit allows after the first minute. Of ideal: spent of what a limiter that knows all would have let through \
+         of the same arrivals, in all of the run. At least {} while demand is above the limit. Redis/s: commands a \
          second for each instance. Latencies: of requests let through.",
         terms.least_use
     ));
@@ -249,7 +247,7 @@ mod tests {
             instances: 1,
             shards: 1,
             ruling: rule_on(&spends, rule, 180_000_000),
-            use_outside: None,
+            of_ideal: None,
             demand,
             refused: 1,
             p50_ms: 1.0,
@@ -286,13 +284,12 @@ mod tests {
     }
 
     #[test]
-    fn outside_the_fault_is_what_counts_where_there_is_one() {
+    fn an_ideal_limiter_is_the_measure_where_there_is_a_fault() {
         let mut faulty = finding(9, 1.3);
-        faulty.ruling.rule.limit = 600;
-        faulty.use_outside = Some(0.9);
+        faulty.of_ideal = Some(0.9);
         faulty.decide(TERMS, &scenario("redis-killed"), true);
         assert!(!faulty.passes());
-        faulty.use_outside = Some(1.0);
+        faulty.of_ideal = Some(1.0);
         faulty.decide(TERMS, &scenario("redis-killed"), true);
         assert!(faulty.passes());
     }

@@ -6,8 +6,6 @@ use crate::{judge::Measure, load::profile::Profile};
 
 /// Length of the window that the gateway's limits are in.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
-/// After a fault's end, how long the gateway may take until its use counts again.
-pub(super) const RECOVERY: Duration = Duration::from_secs(2);
 /// The limits per minute that scenarios without a fault sweep where `--limits` does not say.
 pub(super) const LIMITS: [u64; 4] = [3, 60, 6_000, 100_000];
 /// Those of the others: few permits to spread, and many.
@@ -179,16 +177,15 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// That of a run of about `minutes`. What is judged before and after a fault is whole windows long, so that
-    /// use can be told exactly however bursty the spending is; a run with a fault is longer
-    /// by its length and the time into a window at which it begins.
+    /// That of a run of about `minutes`; one with a fault is longer by its length and the time into a window at
+    /// which it begins, and goes on for whole windows after it.
     pub(super) fn new(minutes: u32, fault: Option<Fault>) -> Self {
         match fault {
             None => Self { length: WINDOW * minutes.max(2), fault: None },
             Some(fault) => {
                 let (begins, ends) = (fault.begins(), fault.begins() + fault.length());
                 let after = WINDOW * minutes.saturating_sub(2).max(1);
-                Self { length: ends + RECOVERY + after, fault: Some((begins, ends)) }
+                Self { length: ends + after, fault: Some((begins, ends)) }
             }
         }
     }
@@ -210,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_around_a_fault_is_whole_windows() {
+    fn a_run_goes_on_for_whole_windows_after_a_fault() {
         assert_eq!(Timeline::new(3, None), Timeline { length: WINDOW * 3, fault: None });
         for fault in [Fault::RedisKilled, Fault::InstanceKilled, Fault::InstanceStopped] {
             let line = Timeline::new(4, Some(fault));
             let (begins, ends) = line.fault.unwrap();
             assert!(begins > WINDOW * 2, "there is a whole window before it, beyond the first");
-            assert_eq!(line.length - ends - RECOVERY, WINDOW * 2);
+            assert_eq!(line.length - ends, WINDOW * 2);
         }
         assert_eq!(Timeline::new(1, None).length, WINDOW * 2, "use needs more than a window");
     }

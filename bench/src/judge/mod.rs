@@ -12,10 +12,12 @@
 //! **Use** is what was spent against the most that a limit allows. A limit allows `L·(⌊T/W⌋ + 1)` in a burst at
 //! the start of each window, but only `L·T/W` in the long run, so the two are compared in the steady part: the
 //! first window is left out, and `use = spent / (L·(T − W)/W)` over the rest. A limiter may spend a window's
-//! allowance in a burst and then wait, and where in a window its bursts lie is up to it, so only parts that are
-//! whole windows long tell its use exactly; a part of another length is off by at most one burst.
+//! allowance in a burst and then wait, and where in a window its bursts lie is up to it, so only a part that is
+//! whole windows long tells its use exactly; one of another length is off by at most one burst. Where something
+//! goes wrong in between, or demand is not always there, what was spent is held against what an [`ideal`] limiter
+//! would have let through of the same arrivals.
 
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range};
 
 use serde::Serialize;
 
@@ -143,14 +145,30 @@ pub fn tightest(spends: &[Spend], limit: u64) -> Option<u64> {
     shortest
 }
 
-/// Share used of what `rule` allows in `parts`; `None` where they are empty.
+/// Share used of what `rule` allows in `part`; `None` where that is empty.
 #[must_use]
-pub fn share(spends: &[Spend], rule: Rule, parts: &[Range<u64>]) -> Option<f64> {
-    let length_us: u64 = parts.iter().map(|part| part.end.saturating_sub(part.start)).sum();
-    let within = |spend: &&Spend| parts.iter().any(|part| part.contains(&spend.at_us));
-    let used: u64 = spends.iter().filter(within).map(|spend| spend.amount).sum();
+pub fn share(spends: &[Spend], rule: Rule, part: Range<u64>) -> Option<f64> {
+    let length_us = part.end.saturating_sub(part.start);
+    let used: u64 = spends.iter().filter(|spend| part.contains(&spend.at_us)).map(|spend| spend.amount).sum();
     let allowed = rule.limit as f64 * length_us as f64 / rule.window_us as f64;
     (allowed > 0.0).then(|| used as f64 / allowed)
+}
+
+/// What a limiter that knows all at once would have let through of requests that arrived at these times, in order.
+#[must_use]
+pub fn ideal(arrivals_us: &[u64], rule: Rule) -> u64 {
+    let mut within = VecDeque::new();
+    let mut passed = 0;
+    for &at_us in arrivals_us {
+        while within.front().is_some_and(|then| then + rule.window_us <= at_us) {
+            within.pop_front();
+        }
+        if (within.len() as u64) < rule.limit {
+            within.push_back(at_us);
+            passed += 1;
+        }
+    }
+    passed
 }
 
 /// The steady part: from a window after the first spend to `end_us`, when demand ended.
@@ -170,7 +188,7 @@ pub fn rule_on(spends: &[Spend], rule: Rule, end_us: u64) -> Ruling {
         worst,
         overshoot: worst.amount.saturating_sub(rule.limit),
         tightest_us: tightest(spends, rule.limit),
-        steady_use: share(spends, rule, &[steady(spends, rule.window_us, end_us)]),
+        steady_use: share(spends, rule, steady(spends, rule.window_us, end_us)),
     }
 }
 

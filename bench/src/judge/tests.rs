@@ -91,12 +91,21 @@ fn too_little_used_is_seen() {
 }
 
 #[test]
-fn a_fault_is_left_out_of_use_by_parts() {
+fn use_is_counted_within_its_part() {
     let all = at(&[10.0, 70.0, 130.0, 190.0]);
-    let parts = [60 * S..120 * S, 180 * S..240 * S];
-    assert_eq!(share(&all, rule(1), &parts), Some(1.0));
-    assert_eq!(share(&all, rule(2), &parts), Some(0.5));
-    assert_eq!(share(&all, rule(2), &[]), None);
+    assert_eq!(share(&all, rule(1), 60 * S..180 * S), Some(1.0));
+    assert_eq!(share(&all, rule(2), 60 * S..180 * S), Some(0.5));
+    assert_eq!(share(&all, rule(2), 60 * S..60 * S), None);
+}
+
+#[test]
+fn the_ideal_limiter_lets_through_what_the_exact_one_does() {
+    for (limit, step) in [(1, 7 * S), (3, S / 20), (60, S), (600, S / 13)] {
+        let arrivals: Vec<u64> = (0..).map(|n| n * step).take_while(|&at| at < 200 * S).collect();
+        let exact = limited(arrivals.iter().copied(), sliding(limit)).len() as u64;
+        assert_eq!(ideal(&arrivals, rule(limit as u64)), exact);
+    }
+    assert_eq!(ideal(&[], rule(3)), 0);
 }
 
 #[test]
@@ -170,8 +179,9 @@ proptest! {
     #[test]
     fn parts_add_up(spends in some_spends(), cut in 1u64..39) {
         let rule = Rule { measure: Measure::Tokens, limit: 10, window_us: 7 };
-        let whole = share(&spends, rule, std::slice::from_ref(&(0..40))).unwrap();
-        let parts = share(&spends, rule, &[0..cut, cut..40]).unwrap();
+        let whole = share(&spends, rule, 0..40).unwrap();
+        let (before, after) = (share(&spends, rule, 0..cut).unwrap(), share(&spends, rule, cut..40).unwrap());
+        let parts = (before * cut as f64 + after * (40 - cut) as f64) / 40.0;
         prop_assert!((whole - parts).abs() < 1e-12);
     }
 }

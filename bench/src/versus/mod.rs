@@ -81,6 +81,9 @@ pub struct Settings {
     /// Rivals to run, of nginx, haproxy, floor, gateway, and limited: the gateway with every limit set
     #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy,floor,gateway")]
     pub only: Vec<String>,
+    /// Which of them the others are compared with (plain)
+    #[arg(long, value_name = "RIVAL", default_value = "nginx")]
+    pub against: String,
     /// A proxy that is running already and forwards to the upstream of your choice
     #[arg(long = "proxy", value_name = "NAME=PORT:PID")]
     pub proxies: Vec<Running>,

@@ -29,7 +29,12 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
     let counts = wrk::counts_instructions();
     let mut samples = vec![Vec::new(); fleet.rivals.len()];
     for round in 1..=settings.rounds {
-        for (rival, samples) in fleet.rivals.iter().zip(&mut samples) {
+        let mut order: Vec<_> = fleet.rivals.iter().zip(&mut samples).collect();
+        if round % 2 == 0 {
+            // Whatever drifts over a round favours nobody.
+            order.reverse();
+        }
+        for (rival, samples) in order {
             let drive = Drive {
                 cpus: &settings.load_cpus,
                 connections: settings.connections,
@@ -58,13 +63,14 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
             samples.push(sample);
         }
     }
+    let against = format!("× {}", settings.against);
     let columns = [
         "",
         "req/s",
         "p50 µs",
         "p99 µs",
         "CPU µs/req",
-        "× nginx",
+        &against,
         "rounds",
         "instr/req",
         "peak RSS KiB",
@@ -75,12 +81,13 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
         settings.connections, settings.rounds, settings.seconds
     );
     let mut table = Table::new(title, &columns);
-    let nginx = fleet.rivals.iter().zip(&samples).find(|(rival, _)| rival.name == "nginx").map(|(_, s)| s);
+    let base = fleet.rivals.iter().zip(&samples).find(|(rival, _)| rival.name == settings.against);
+    let base = base.map(|(_, samples)| samples);
     for (rival, samples) in fleet.rivals.iter().zip(&samples) {
         let middle = |of: fn(&Sample) -> f64| median(&samples.iter().map(of).collect::<Vec<_>>());
         let instructions: Vec<_> = samples.iter().filter_map(|sample| sample.instructions).collect();
         let against =
-            nginx.filter(|_| rival.name != "direct").map(|nginx| ratios(samples, nginx)).unwrap_or_default();
+            base.filter(|_| rival.name != "direct").map(|base| ratios(samples, base)).unwrap_or_default();
         table.row(
             &rival.name,
             [
@@ -107,16 +114,20 @@ pub(super) fn run(settings: &Settings) -> io::Result<Table> {
     Ok(table)
 }
 
-/// The CPU used against nginx in the same round, by round.
-fn ratios(samples: &[Sample], nginx: &[Sample]) -> Vec<f64> {
-    samples.iter().zip(nginx).map(|(own, nginx)| own.cpu_us / nginx.cpu_us).collect()
+/// The CPU used against `base` in the same round, by round.
+fn ratios(samples: &[Sample], base: &[Sample]) -> Vec<f64> {
+    samples.iter().zip(base).map(|(own, base)| own.cpu_us / base.cpu_us).collect()
 }
 
-/// The least and the greatest, to show how far the rounds agree.
+/// Between which ratios the middle half of the rounds lies, to show how far they agree.
 fn range(values: &[f64]) -> Cell {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
-    if values.is_empty() { Cell::Missing } else { Cell::text(format!("{least:.2}..{most:.2}")) }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let quarter = sorted.len() / 4;
+    match (sorted.get(quarter), sorted.iter().rev().nth(quarter)) {
+        (Some(low), Some(high)) => Cell::text(format!("{low:.2}..{high:.2}")),
+        _ => Cell::Missing,
+    }
 }
 
 #[cfg(test)]
@@ -124,12 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_compared_with_nginx_of_the_same_round() {
+    fn rounds_are_compared_with_another_of_the_same_round() {
         let rounds = |values: &[f64]| -> Vec<Sample> {
             values.iter().map(|&cpu_us| Sample { cpu_us, ..Sample::default() }).collect()
         };
         let ratios = ratios(&rounds(&[5.0, 20.0, 8.0]), &rounds(&[10.0, 20.0, 10.0]));
         assert_eq!(median(&ratios), 0.8);
         assert!(matches!(range(&ratios), Cell::Text(text) if text == "0.50..1.00"));
+        let many: Vec<_> = (1..=9).map(f64::from).collect();
+        assert!(matches!(range(&many), Cell::Text(text) if text == "3.00..7.00"));
     }
 }

@@ -212,7 +212,7 @@ impl Fleet {
                     max_concurrent: 100000";
         let (of_key, of_client) = if name == "limited" {
             (
-                format!(", limits: {{{most}}}, pricing: {{input_token_cost: 0.15, output_token_cost: 0.60}}"),
+                format!(", limits: {{{most}}}"),
                 format!(", limits: {{{most}, spend_per_day: 100000000, spend_per_month: 1000000000}}"),
             )
         } else {
@@ -223,7 +223,7 @@ impl Fleet {
 server: {{listen: \"127.0.0.1:{port}\", worker_threads: {shards}}}
 logging: {{access: {{enabled: true, path: \"{log}\"}}}}
 llm_providers:
-  - {{id: openai, name: openai, type: openai, api_keys: [sk-upstream], base_url: \"http://127.0.0.1:{upstream}/v1\"{of_key}}}
+  - {{id: openai, name: openai, type: openai, api_keys: [sk-upstream], base_url: \"http://127.0.0.1:{upstream}/v1\", pricing: {{input_token_cost: 0.15, output_token_cost: 0.60}}{of_key}}}
 api_keys:
   - {{id: client, key: {key}, allowed_providers: [\"*\"]{of_client}}}
 ",
