@@ -29,6 +29,10 @@ pub enum Counts {
 }
 
 impl Counts {
+    /// All, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Requests, Self::Tokens, Self::SessionTokens, Self::Held, Self::Day, Self::Month];
+
     /// As metrics show it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -61,13 +65,15 @@ pub struct Described {
     pub owner: Owner,
     /// What it counts.
     pub counts: Counts,
+    /// The head fields of an answer up to the number of what is left, for a client's limit on requests or tokens.
+    pub fields: String,
 }
 
 /// Which limits apply to one key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyBudget {
     /// Each limit that exists, in the order of [`Counts`].
-    pub limits: [Option<LimitId>; 6],
+    pub limits: [Option<LimitId>; Counts::ALL.len()],
     /// Most output tokens that a request may ask for.
     pub max_tokens: Option<u64>,
 }
@@ -155,7 +161,15 @@ impl Builder {
                 period,
                 home: home_of(&name, self.shards),
             });
-            self.described.push(Described { name, owner: owner.clone(), counts });
+            let unit = match (owner, counts) {
+                (Owner::Client(_), Counts::Requests) => Some("requests"),
+                (Owner::Client(_), Counts::Tokens) => Some("tokens"),
+                _ => None,
+            };
+            let fields = unit
+                .map(|unit| format!("x-ratelimit-limit-{unit}: {amount}\r\nx-ratelimit-remaining-{unit}: "));
+            let fields = fields.unwrap_or_default();
+            self.described.push(Described { name, owner: owner.clone(), counts, fields });
             if let Some(slot) = budget.limits.get_mut(counts as usize) {
                 *slot = Some(id);
             }

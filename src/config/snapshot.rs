@@ -49,6 +49,8 @@ pub struct Upstream {
     pub keys: Vec<Key>,
     /// Whether any of them has a limit.
     pub limited: bool,
+    /// Whether any of them has a limit on tokens or money.
+    pub counts_tokens: bool,
     /// The model of a request that names only the provider.
     pub default_model: Option<String>,
     /// Names of the header fields the configuration adds, which a client's own must not repeat.
@@ -283,6 +285,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
         base_url: provider.base_url.clone(),
+        counts_tokens: keys.iter().any(|key| key.budget.counts_tokens()),
         limited: keys.iter().any(|key| key.budget.is_limited()),
         keys,
         extra_headers: provider.headers.iter().map(|(name, _)| name.clone()).collect(),

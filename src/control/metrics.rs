@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use hdrhistogram::Histogram;
 
-use super::{Plane, process};
+use super::{
+    Plane,
+    budgets::{self, Budget},
+    process,
+};
 use crate::{
-    config::{budgets::Owner, snapshot::Snapshot},
+    config::snapshot::Snapshot,
     gateway::{
         metrics::{Labels, Metrics, Series},
         shard::Sample,
@@ -233,47 +237,45 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
     let _ = writeln!(out, "coo_llm_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
 }
 
-/// The limits of keys and clients: each is known in full at its home.
+/// The limits of keys and clients.
 fn budgets(out: &mut String, plane: &Plane, samples: &[Sample]) {
-    let budgets = &plane.snapshot.budgets;
-    if budgets.limits.is_empty() {
+    type Family = (&'static str, &'static str, &'static str, fn(&Budget<'_>) -> i64);
+    const FAMILIES: [Family; 6] = [
+        ("coo_llm_budget_limit", "gauge", "The limit: requests, tokens or micro-USD.", |budget| budget.limit),
+        ("coo_llm_budget_spent", "gauge", "Spent within the limit's window.", |budget| budget.spent),
+        ("coo_llm_budget_granted", "gauge", "Granted to shards and not reported as spent yet.", |budget| {
+            budget.granted
+        }),
+        ("coo_llm_budget_free", "gauge", "Left to grant.", |budget| budget.free),
+        (
+            "coo_llm_budget_expired",
+            "gauge",
+            "Held by instances that no longer renew their leases: wasted until it ages out.",
+            |budget| budget.expired,
+        ),
+        (
+            "coo_llm_budget_excess_total",
+            "counter",
+            "Spent beyond what was reserved: answers that were longer than expected.",
+            |budget| budget.excess,
+        ),
+    ];
+    let standings = budgets::standings(&plane.snapshot, samples);
+    if standings.is_empty() {
         return;
     }
-    let mut rows: Vec<_> = samples.iter().flat_map(|sample| sample.budgets.iter().copied()).collect();
-    rows.sort_unstable();
-    type Row = (u32, i64, i64, i64);
-    type Family = (&'static str, &'static str, fn(&Row) -> i64);
-    let families: [Family; 3] = [
-        ("coo_llm_budget_spent", "Spent within the limit's window.", |row| row.1),
-        ("coo_llm_budget_granted", "Granted to shards and not reported as spent yet.", |row| row.2),
-        ("coo_llm_budget_free", "Left to grant.", |row| row.3),
-    ];
-    let labels = |id: u32| {
-        let described = budgets.described.get(id as usize)?;
-        let (provider, key, client) = match &described.owner {
-            Owner::Key(provider, key) => (provider.as_str(), key.as_str(), ""),
-            Owner::Client(client) => ("", "", client.as_str()),
-        };
-        Some(format!(
-            "provider=\"{}\",key=\"{}\",client=\"{}\",limit=\"{}\"",
-            quoted(provider),
-            quoted(key),
-            quoted(client),
-            described.counts.name()
-        ))
-    };
-    family(out, "coo_llm_budget_limit", "gauge", "The limit: requests, tokens or micro-USD.");
-    for (id, limit) in (0..).zip(budgets.limits.iter()) {
-        if let Some(labels) = labels(id) {
-            let _ = writeln!(out, "coo_llm_budget_limit{{{labels}}} {}", limit.amount);
-        }
-    }
-    for (name, help, value) in families {
-        family(out, name, "gauge", help);
-        for row in &rows {
-            if let Some(labels) = labels(row.0) {
-                let _ = writeln!(out, "{name}{{{labels}}} {}", value(row));
-            }
+    for (name, kind, help, value) in FAMILIES {
+        family(out, name, kind, help);
+        for budget in &standings {
+            let _ = writeln!(
+                out,
+                "{name}{{provider=\"{}\",key=\"{}\",client=\"{}\",limit=\"{}\"}} {}",
+                quoted(budget.provider),
+                quoted(budget.key),
+                quoted(budget.client),
+                budget.counts,
+                value(budget)
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It resolves providers' names, renders metrics, and turns signals into the order to drain.
 
+pub mod budgets;
 mod dns;
 pub mod metrics;
 mod process;

@@ -19,6 +19,9 @@
 mod tests;
 mod text;
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use text::{TOKEN, Text};
 
 /// Tokens of a prompt.
@@ -132,6 +135,13 @@ pub fn prompt_tokens(body: &[u8]) -> Estimate {
     let text = walk.cost.saturating_add(TOKEN / 2) / TOKEN;
     let expected = text.saturating_add(walk.images.saturating_mul(IMAGE_EXPECTED));
     Estimate { expected: expected.min(upper), upper }
+}
+
+/// [`Estimate::upper`], or a little more, without reading the request; `None` where that takes reading: an image
+/// is more than its data says, and the key of one might be written with `\u`, if there are such `hex_escapes`.
+pub fn rough_upper(body: &[u8], hex_escapes: bool) -> Option<u64> {
+    static IMAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"image_url"));
+    (!hex_escapes && IMAGE.find(body).is_none()).then_some(body.len() as u64)
 }
 
 impl Walk<'_> {

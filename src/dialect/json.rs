@@ -85,17 +85,23 @@ pub struct Cursor<'a> {
     depth: u32,
     /// All string words seen, or-ed: a set high bit says that UTF-8 must be checked.
     seen: u64,
+    hex_escapes: bool,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor before the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Cursor { bytes, pos: 0, depth: 0, seen: 0 }
+        Cursor { bytes, pos: 0, depth: 0, seen: 0, hex_escapes: false }
     }
 
     /// Offset of the next byte to be read.
     pub fn pos(&self) -> usize {
         self.pos
+    }
+
+    /// Whether a string so far had a `\u`: only then can a name be written in other letters than its own.
+    pub fn hex_escapes(&self) -> bool {
+        self.hex_escapes
     }
 
     /// The next byte that is not white space; 0, which starts no value, at the end.
@@ -320,10 +326,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Crosses the escape whose backslash is at `at`.
-    fn escape(&self, at: usize) -> Result<usize, JsonError> {
+    fn escape(&mut self, at: usize) -> Result<usize, JsonError> {
         match self.byte(at + 1) {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
             b'u' => {
+                self.hex_escapes = true;
                 for digit in at + 2..at + 6 {
                     if !self.byte(digit).is_ascii_hexdigit() {
                         return fail(digit, "a hexadecimal digit");

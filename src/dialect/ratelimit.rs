@@ -123,9 +123,9 @@ const ANTHROPIC: [(&[u8], Header); 8] = [
 
 const RETRY: [(&[u8], Header); 2] = [(b"", Header::RetryAfter), (b"-ms", Header::RetryAfterMs)];
 
-/// Reads the headers of one answer; names in any case. `now` is the time in seconds since 1970, which
+/// Reads the headers of one answer; names in any case. `now` tells the time in seconds since 1970, which
 /// resets given as a time are counted from. Of a header that comes twice the last counts.
-pub fn read<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, now: u64) -> Advice {
+pub fn read<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, now: impl Fn() -> u64) -> Advice {
     let (mut requests, mut tokens) = (Partial::default(), Partial::default());
     let (mut input, mut output) = (Partial::default(), Partial::default());
     let (mut retry_after, mut retry_after_ms) = (None, None);
@@ -134,7 +134,7 @@ pub fn read<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, now: u6
         let value = value.trim_ascii();
         let partial = match header {
             Header::RetryAfter => {
-                retry_after = seconds(value).or_else(|| date::http(value, now).map(|at| until(at, now)));
+                retry_after = seconds(value).or_else(|| date::http(value, now()).map(|at| until(at, now())));
                 continue;
             }
             Header::RetryAfterMs => {
@@ -151,7 +151,7 @@ pub fn read<'a>(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, now: u6
         match header {
             Header::Remaining(_) => partial.remaining = count(value),
             Header::ResetIn(_) => partial.reset = duration(value),
-            _ => partial.reset = date::rfc3339(value).map(|at| until(at, now)),
+            _ => partial.reset = date::rfc3339(value).map(|at| until(at, now())),
         }
     }
     Advice {

@@ -111,6 +111,19 @@ fn read_detail(cursor: &mut Cursor<'_>, object: &[u8], name: &str) -> Result<Opt
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PicoUsd(pub u128);
 
+impl PicoUsd {
+    /// The same in micro-USD, rounded up, at most as much as fits.
+    #[must_use]
+    pub fn micro_usd(self) -> i64 {
+        const PICO: u64 = 1_000_000;
+        match u64::try_from(self.0) {
+            // Nearly always; dividing 128 bits is a loop.
+            Ok(pico) => i64::try_from(pico.div_ceil(PICO)).unwrap_or(i64::MAX),
+            Err(_) => i64::try_from(self.0.div_ceil(PICO.into())).unwrap_or(i64::MAX),
+        }
+    }
+}
+
 /// What a request cost: [`Usage::prompt_tokens`] at the input price and
 /// [`Usage::output_tokens`] at the output price, both prices in micro-USD per
 /// million tokens. Exact.
@@ -435,6 +448,16 @@ mod tests {
             (100_000_000_000_000, "100"),
         ] {
             assert_eq!(PicoUsd(pico).to_string(), text);
+        }
+        for (pico, micro) in [
+            (0, 0),
+            (1, 1),
+            (1_000_000, 1),
+            (1_000_001, 2),
+            (1 << 64, 18_446_744_073_710),
+            (u128::MAX, i64::MAX),
+        ] {
+            assert_eq!(PicoUsd(pico).micro_usd(), micro);
         }
         let most = of(u64::MAX, u64::MAX, u64::MAX, 0, 0).unwrap();
         assert_eq!(super::cost(&most, u64::MAX, u64::MAX), PicoUsd(u128::MAX));

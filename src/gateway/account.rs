@@ -8,7 +8,10 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    budget::{reserve::Reservation, settle::Outcome},
+    budget::{
+        reserve::{Need, Reservation},
+        settle::Outcome,
+    },
     request::Context,
     shard::Shard,
 };
@@ -176,14 +179,14 @@ impl Account {
             _ if self.attempts == 0 => Outcome::Unsent,
             Some(usage) => {
                 if let Some(provider) = self.provider {
-                    self.shard.budget.learn(provider, &self.model, usage.output_tokens());
+                    let budget = &self.shard.budget;
+                    budget.learn(&reservation, provider, &self.model, usage, self.request_bytes);
                 }
                 let tokens = usage.prompt_tokens.saturating_add(usage.output_tokens());
-                let micro_usd = self.cost().0.div_ceil(1_000_000);
-                Outcome::Used(
-                    i64::try_from(tokens).unwrap_or(i64::MAX),
-                    i64::try_from(micro_usd).unwrap_or(i64::MAX),
-                )
+                Outcome::Used(Need {
+                    tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
+                    micro_usd: self.cost().micro_usd(),
+                })
             }
             None if self.refused => Outcome::Refused,
             None => Outcome::Unknown,

@@ -5,7 +5,12 @@ use std::rc::Rc;
 use coo_shards::http1::server::{Request, Responder};
 
 use super::{
-    account::Account, attempt, budget::reserve::Spender, request::Context, respond, route, shard::Shard,
+    account::Account,
+    attempt,
+    budget::reserve::{Begun, Spender},
+    request::Context,
+    respond, route,
+    shard::Shard,
 };
 use crate::{
     config::budgets::KeyBudget,
@@ -44,13 +49,27 @@ pub async fn forward(
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
     let chosen = if upstream.limited || client.is_limited() || shard.budget.has_rested(target.provider) {
-        let spender =
-            Spender { snapshot: &shard.snapshot, client, provider: target.provider, upstream, turn };
-        let need = shard.budget.need(&spender, &facts, &target.model, body)?;
-        // On the heap: its waiting would burden every request's future.
-        let (chosen, reservation) = Box::pin(shard.budget.reserve(spender, need)).await?;
-        account.reservation = reservation;
-        chosen
+        let spender = Spender {
+            snapshot: &shard.snapshot,
+            client,
+            provider: target.provider,
+            upstream,
+            turn,
+            turns: upstream.keys.len(),
+        };
+        match shard.budget.begin(&spender, &facts, &target.model, body)? {
+            Begun::Taken(chosen, reservation) => {
+                account.reservation = reservation;
+                chosen
+            }
+            Begun::Lacking(key, reservation, lacking) => {
+                // On the heap: its waiting would burden every request's future.
+                let waiting = Box::pin(shard.budget.wait(spender, (key, reservation, lacking)));
+                let (chosen, reservation) = waiting.await?;
+                account.reservation = Some(reservation);
+                chosen
+            }
+        }
     } else {
         turn
     };

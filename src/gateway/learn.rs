@@ -2,10 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coo_shards::{http1::head::ResponseHead, pool::Pooled};
+use coo_shards::{
+    http1::head::{Known, ResponseHead},
+    pool::Pooled,
+};
 
 use super::{account::Account, attempt::Outgoing, shard::Shard};
-use crate::{config::budgets::Counts, dialect::ratelimit};
+use crate::{
+    config::budgets::Counts,
+    dialect::ratelimit::{self, Advice},
+};
 
 /// How long a key rests after a 429 or 529 that does not say for how long.
 const DEFAULT_REST: Duration = Duration::from_secs(1);
@@ -27,9 +33,13 @@ pub fn from(
         return;
     }
     let bytes = connection.head_bytes();
-    let fields = head.fields.iter().map(|field| (field.name(bytes), field.value(bytes)));
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let others = head.fields.iter().filter(|field| field.known == Known::Other);
+    let fields = others.map(|field| (field.name(bytes), field.value(bytes)));
+    let unix = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let advice = ratelimit::read(fields, unix);
+    if !refused && advice == Advice::default() {
+        return;
+    }
     let now = shard.budget.now();
     let after = |wait: Duration| now + u64::try_from(wait.min(LONGEST_REST).as_millis()).unwrap_or(0);
     for (counts, left) in [(Counts::Requests, advice.requests), (Counts::Tokens, advice.tokens)] {

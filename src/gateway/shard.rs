@@ -12,7 +12,7 @@ use std::{
 };
 
 use coo_shards::{
-    budget::LimitId,
+    budget::Standing,
     http1::{head::HeadLimits, server},
     inbox::{Flag, Inbox, Outbox},
     listen::{self, Accepted, Spread},
@@ -64,8 +64,10 @@ pub struct Sample {
     pub in_flight: usize,
     /// Open upstream connections, and how many of them are idle.
     pub upstream: (usize, usize),
-    /// The limits kept by this shard: spent within the window, granted and unheard of, free.
-    pub budgets: Vec<(LimitId, i64, i64, i64)>,
+    /// How the limits kept by this shard stand.
+    pub standings: Vec<Standing>,
+    /// By limit, what this shard found spent beyond what was reserved.
+    pub excesses: Vec<i64>,
 }
 
 /// All that a shard is built from; made on the main thread, moved to the shard's.
@@ -237,7 +239,8 @@ impl Shard {
             metrics: self.metrics.borrow().clone(),
             in_flight: self.in_flight.get(),
             upstream: self.pool.counts(),
-            budgets: self.budget.snapshot(),
+            standings: self.budget.standings(),
+            excesses: self.budget.excesses(),
         }
     }
 }

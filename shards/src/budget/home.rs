@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Limit, LimitId, Millis, Report,
+    Limit, LimitId, Millis, Report, Standing,
     active::Active,
     queue::Queue,
     relay::{Relay, StoreAnswer, StoreReport},
@@ -60,10 +60,16 @@ impl Authority {
         self.amount - self.window.total() - self.outstanding - self.closed.at(now)
     }
 
-    /// What was spent within the window, and what is granted and unheard of.
-    #[must_use]
-    pub fn counted(&self) -> (i64, i64) {
-        (self.window.total(), self.outstanding)
+    /// How the limit stands.
+    fn standing(&mut self, id: LimitId, now: Millis) -> Standing {
+        self.window.advance(now);
+        Standing {
+            limit: id,
+            spent: self.window.total(),
+            granted: self.outstanding,
+            free: self.free(now).max(0),
+            expired: 0,
+        }
     }
 
     /// Takes a holder's report.
@@ -250,18 +256,14 @@ impl Home {
         }
     }
 
-    /// Each limit kept here, with what was spent within its window, granted and unheard of, and may be granted.
-    pub fn snapshot(&mut self, now: Millis) -> Vec<(LimitId, i64, i64, i64)> {
+    /// How each limit kept here stands.
+    pub fn standings(&mut self, now: Millis) -> Vec<Standing> {
         let kept = self.kept.iter_mut().enumerate();
         kept.filter_map(|(id, kept)| {
-            let ((spent, granted), free) = match &mut **kept.as_mut()? {
-                Kept::Alone(authority) => {
-                    authority.window.advance(now);
-                    (authority.counted(), authority.free(now))
-                }
-                Kept::Shared(relay) => (relay.counted(), relay.remaining()),
-            };
-            Some((LimitId::try_from(id).ok()?, spent, granted, free.max(0)))
+            Some(match &mut **kept.as_mut()? {
+                Kept::Alone(authority) => authority.standing(LimitId::try_from(id).ok()?, now),
+                Kept::Shared(relay) => relay.standing(),
+            })
         })
         .collect()
     }

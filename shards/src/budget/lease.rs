@@ -1,6 +1,12 @@
 //! What a shard has in hand of one limit, what it owes the limit's home to know, and what it wants.
 
-use super::{Answer, Ask, Dated, LimitId, Millis, Period, Report, date, demand::Demand, window::bucket};
+use std::ops::Range;
+
+use super::{
+    Answer, Ask, Dated, LimitId, Millis, Period, Report, date,
+    demand::Demand,
+    window::{bucket, span},
+};
 
 /// Ticks without demand after which a shard returns all it holds: 160 ms.
 const IDLE_TICKS: u32 = 8;
@@ -8,9 +14,9 @@ const IDLE_TICKS: u32 = 8;
 /// A part of a limit that may be spent without asking.
 #[derive(Clone, Debug)]
 pub struct Lease {
+    hot: Hot,
     limit: LimitId,
     period: Period,
-    available: i64,
     demand: Demand,
     asked: bool,
     waiting: Option<Ask>,
@@ -19,6 +25,26 @@ pub struct Lease {
     spent: Vec<Dated>,
     corrections: Vec<Dated>,
     returned: i64,
+    excess: i64,
+}
+
+/// What every request needs, in one cache line: a request that spends from ten limits costs ten of them. The
+/// rest of a lease is brought up to date by [`Lease::catch_up`].
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Hot {
+    available: i64,
+    /// Demand not told yet, if any.
+    wanted: i64,
+    is_wanted: bool,
+    is_awaited: bool,
+    is_held: bool,
+    /// The bucket of the last spend, and its times: the next likely belongs to it as well.
+    bucket: u64,
+    span: Range<Millis>,
+    /// Spent in that bucket, and corrections dated to it, beside those in the lists.
+    spent: i64,
+    corrected: i64,
 }
 
 impl Lease {
@@ -26,9 +52,19 @@ impl Lease {
     #[must_use]
     pub fn new(limit: LimitId, period: Period) -> Self {
         Self {
+            hot: Hot {
+                available: 0,
+                wanted: 0,
+                is_wanted: false,
+                is_awaited: false,
+                is_held: period == Period::Held,
+                bucket: 0,
+                span: 0..0,
+                spent: 0,
+                corrected: 0,
+            },
             limit,
             period,
-            available: 0,
             demand: Demand::new(IDLE_TICKS),
             asked: false,
             waiting: None,
@@ -37,19 +73,26 @@ impl Lease {
             spent: Vec::new(),
             corrections: Vec::new(),
             returned: 0,
+            excess: 0,
         }
+    }
+
+    /// What settling found spent beyond what was taken, since the process began.
+    #[must_use]
+    pub fn excess(&self) -> i64 {
+        self.excess
     }
 
     /// What may be spent now.
     #[must_use]
     pub fn available(&self) -> i64 {
-        self.available
+        self.hot.available
     }
 
     /// What the authority last said it could still grant, and what is in hand.
     #[must_use]
     pub fn remaining(&self) -> i64 {
-        self.free.saturating_add(self.available).max(0)
+        self.free.saturating_add(self.hot.available).max(0)
     }
 
     /// Until when asking is in vain; 0 or a time that has passed where it is not.
@@ -58,29 +101,63 @@ impl Lease {
         self.not_before
     }
 
+    /// Whether a request waits.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.hot.is_awaited
+    }
+
+    fn wanted(&mut self, amount: i64) {
+        self.hot.wanted = self.hot.wanted.saturating_add(amount);
+        self.hot.is_wanted = true;
+    }
+
+    /// Writes down what only [`Hot`] knows.
+    fn catch_up(&mut self) {
+        let hot = &mut self.hot;
+        if std::mem::take(&mut hot.is_wanted) {
+            self.demand.took(std::mem::take(&mut hot.wanted));
+        }
+        for (amount, list) in [(&mut hot.spent, &mut self.spent), (&mut hot.corrected, &mut self.corrections)]
+        {
+            if *amount != 0 {
+                date(list, hot.bucket, std::mem::take(amount));
+            }
+        }
+    }
+
     /// Spends `amount` now, where there is as much; otherwise nothing. A [`Period::Held`] is to be released.
     #[must_use]
     pub fn take(&mut self, amount: i64, now: Millis) -> bool {
-        if self.available < amount {
+        if self.hot.available < amount {
             return false;
         }
-        self.available -= amount;
-        self.demand.took(amount);
-        if self.period != Period::Held {
-            date(&mut self.spent, bucket(self.period, now), amount);
+        self.hot.available -= amount;
+        self.wanted(amount);
+        if !self.hot.is_held {
+            if !self.hot.span.contains(&now) {
+                self.catch_up();
+                self.hot.bucket = bucket(self.period, now);
+                self.hot.span = span(self.period, self.hot.bucket);
+            }
+            self.hot.spent += amount;
         }
         true
     }
 
     /// Undoes a [`Lease::take`] whose spend never happened.
     pub fn put_back(&mut self, amount: i64, taken: Millis) {
+        if self.hot.is_held {
+            self.hot.available += amount;
+            return;
+        }
+        self.catch_up();
         let dated = bucket(self.period, taken);
         match self.spent.iter_mut().find(|(index, _)| *index == dated) {
-            _ if self.period == Period::Held => self.available += amount,
             // Not reported yet: as if it had never been taken.
             Some((_, spent)) if *spent >= amount => {
                 *spent -= amount;
-                self.available += amount;
+                self.hot.available += amount;
             }
             _ => date(&mut self.corrections, dated, -amount),
         }
@@ -89,33 +166,53 @@ impl Lease {
     /// Corrects a spend of `taken` by `change`: a refund is dated as the spend was; what came on top counts from
     /// now, since it could not be prevented then. Ends a [`Period::Held`].
     pub fn settle(&mut self, change: i64, taken: Millis, now: Millis) {
-        if self.period == Period::Held {
-            self.available -= change;
-        } else if change != 0 {
-            let at = if change < 0 { taken } else { now };
+        if self.hot.is_held {
+            self.hot.available -= change;
+        } else if change < 0 {
+            self.correct(change, taken);
+        } else {
+            self.excess = self.excess.saturating_add(change);
+            self.correct(change, now);
+        }
+    }
+
+    fn correct(&mut self, change: i64, at: Millis) {
+        if self.hot.span.contains(&at) {
+            self.hot.corrected += change;
+        } else {
             date(&mut self.corrections, bucket(self.period, at), change);
+        }
+    }
+
+    /// Dates a spend of `amount` at `taken` to `now`.
+    pub fn redate(&mut self, amount: i64, taken: Millis, now: Millis) {
+        if !self.hot.is_held {
+            self.correct(-amount, taken);
+            self.correct(amount, now);
         }
     }
 
     /// Says that a request waits for `ask.need`; `None` when none does any more.
     pub fn wait(&mut self, ask: Option<Ask>) {
+        self.hot.is_awaited = ask.is_some();
         self.waiting = ask;
     }
 
     /// Notes that `amount` was wanted and not there.
     pub fn missed(&mut self, amount: i64) {
-        self.demand.took(amount);
+        self.wanted(amount);
     }
 
     /// A tick has passed.
     pub fn tick(&mut self) {
+        self.catch_up();
         self.demand.tick();
     }
 
     /// Returns everything in hand; for a lease whose time is over.
     pub fn surrender(&mut self) {
-        self.returned += self.available.max(0);
-        self.available = self.available.min(0);
+        self.returned += self.hot.available.max(0);
+        self.hot.available = self.hot.available.min(0);
     }
 
     /// What the authority should hear now; `None` where there is nothing to say.
@@ -124,10 +221,11 @@ impl Lease {
     /// may be collecting them, and two that each gave back what the other waits for would go on for ever.
     #[must_use]
     pub fn report(&mut self, ticked: bool) -> Option<Report> {
+        self.catch_up();
         let target = self.demand.target();
         let mut ask = None;
         match self.waiting {
-            Some(waiting) if waiting.need > self.available => {
+            Some(waiting) if waiting.need > self.hot.available => {
                 if !self.asked {
                     // What is in hand is too little for who waits here and may be enough elsewhere: pieces that
                     // everyone keeps while waiting for more would add up to a limit that nobody can use.
@@ -137,11 +235,11 @@ impl Lease {
             }
             Some(_) => {}
             None => {
-                if self.available > 2 * target && ticked {
-                    self.returned += self.available - target;
-                    self.available = target;
-                } else if !self.asked && self.available < (target + 1) / 2 {
-                    ask = Some(Ask { need: 0, want: target - self.available, until: 0 });
+                if self.hot.available > 2 * target && ticked {
+                    self.returned += self.hot.available - target;
+                    self.hot.available = target;
+                } else if !self.asked && self.hot.available < (target + 1) / 2 {
+                    ask = Some(Ask { need: 0, want: target - self.hot.available, until: 0 });
                 }
             }
         }
@@ -159,7 +257,7 @@ impl Lease {
 
     /// Takes an answer.
     pub fn answered(&mut self, answer: &Answer) {
-        self.available += answer.granted;
+        self.hot.available += answer.granted;
         self.free = answer.free;
         self.asked &= !answer.solicited;
         if answer.granted > 0 || answer.not_before > 0 || !answer.solicited {
@@ -170,12 +268,73 @@ impl Lease {
     /// Whether the holder may stop thinking of it: nothing in hand, nothing to tell, no demand.
     #[must_use]
     pub fn is_dormant(&self) -> bool {
-        self.demand.is_idle()
-            && self.available == 0
+        !self.hot.is_wanted
+            && self.hot.spent == 0
+            && self.hot.corrected == 0
+            && self.demand.is_idle()
+            && self.hot.available == 0
             && self.returned == 0
             && self.waiting.is_none()
             && !self.asked
             && self.spent.is_empty()
             && self.corrections.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Period = Period::Sliding(60_000);
+
+    fn lease(granted: i64) -> Lease {
+        let mut lease = Lease::new(0, MINUTE);
+        lease.answered(&Answer { limit: 0, granted, free: 0, not_before: 0, solicited: true });
+        lease
+    }
+
+    /// What is reported as spent and as corrections, by the time it is dated to.
+    fn told(lease: &mut Lease) -> (Vec<Dated>, Vec<Dated>) {
+        let report = lease.report(false).unwrap_or_default();
+        (report.spent, report.corrections)
+    }
+
+    #[test]
+    fn spends_are_dated_to_the_bucket_they_were_made_in() {
+        let mut lease = lease(100);
+        for (amount, now) in [(1, 1_000), (2, 1_099), (4, 1_100), (8, 1_250)] {
+            assert!(lease.take(amount, now));
+        }
+        assert!(!lease.take(86, 1_250), "more than there is");
+        lease.settle(-2, 1_099, 1_260);
+        lease.settle(-5, 1_250, 1_260);
+        lease.settle(3, 1_100, 1_290);
+        assert_eq!(told(&mut lease), (vec![(10, 3), (11, 4), (12, 8)], vec![(10, -2), (12, -2)]));
+        assert_eq!((told(&mut lease), lease.excess()), ((vec![], vec![]), 3));
+    }
+
+    #[test]
+    fn what_was_never_spent_is_put_back_or_corrected_once_reported() {
+        let mut lease = lease(10);
+        assert!(lease.take(4, 1_000) && lease.take(3, 1_200));
+        lease.put_back(4, 1_000);
+        assert_eq!(lease.available(), 7);
+        assert_eq!(told(&mut lease).0.iter().map(|(_, amount)| amount).sum::<i64>(), 3);
+        lease.put_back(3, 1_200);
+        assert_eq!((lease.available(), told(&mut lease).1), (7, vec![(12, -3)]));
+    }
+
+    #[test]
+    fn a_spend_dated_anew_counts_once_and_later() {
+        let mut lease = lease(10);
+        assert!(lease.take(4, 1_000));
+        lease.redate(4, 1_000, 1_500);
+        assert_eq!(told(&mut lease), (vec![(10, 4)], vec![(15, 4), (10, -4)]));
+        assert_eq!(lease.excess(), 0);
+    }
+
+    #[test]
+    fn all_that_a_request_touches_is_one_cache_line() {
+        assert_eq!(size_of::<Hot>(), 64);
     }
 }

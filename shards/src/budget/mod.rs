@@ -54,6 +54,21 @@ pub struct Limit {
     pub home: usize,
 }
 
+/// How a limit stands at its home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which limit.
+    pub limit: LimitId,
+    /// Spent within the window; where instances share the limit, by this one.
+    pub spent: i64,
+    /// Granted to shards, or held for them, and not heard of as spent.
+    pub granted: i64,
+    /// What could still be granted.
+    pub free: i64,
+    /// Held by instances that have not renewed their leases: it counts as spent, and nobody can spend it.
+    pub expired: i64,
+}
+
 /// An amount spent, by the bucket of [`window::Window`] that it is dated to.
 pub type Dated = (u64, i64);
 

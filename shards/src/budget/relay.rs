@@ -9,7 +9,7 @@
 //! and together within the limit, so each may spend its part again as it ages out.
 
 use super::{
-    Ask, Dated, Limit, LimitId, Millis, Period, Report, date,
+    Ask, Dated, Limit, LimitId, Millis, Period, Report, Standing, date,
     demand::Demand,
     queue::{Queue, To},
     window::{TRANSIT_MS, Window},
@@ -59,6 +59,8 @@ pub struct StoreAnswer {
     pub free: i64,
     /// Nothing will be granted before, in this process's time; 0 where that is not known.
     pub not_before: Millis,
+    /// Held by instances that have not renewed their leases: it counts as spent, and nobody can spend it.
+    pub expired: i64,
 }
 
 /// A limit that several instances share, at its home in one of them.
@@ -74,6 +76,7 @@ pub struct Relay {
     demand: Demand,
     asked: bool,
     free: i64,
+    expired: i64,
     not_before: Millis,
     own: Window,
     changes: Vec<Dated>,
@@ -113,6 +116,7 @@ impl Relay {
             demand: Demand::new(IDLE_ROUNDS),
             asked: false,
             free: 0,
+            expired: 0,
             not_before: 0,
             own: Window::new(limit.period),
             changes: Vec::new(),
@@ -147,16 +151,16 @@ impl Relay {
         }
     }
 
-    /// What this instance spent within the window, and what its shards hold.
+    /// How the limit stands, as far as this instance knows.
     #[must_use]
-    pub fn counted(&self) -> (i64, i64) {
-        (self.own.total(), self.outstanding + self.available)
-    }
-
-    /// What could be granted here or by the store.
-    #[must_use]
-    pub fn remaining(&self) -> i64 {
-        self.free + self.available
+    pub fn standing(&self) -> Standing {
+        Standing {
+            limit: self.id,
+            spent: self.own.total(),
+            granted: self.outstanding + self.available,
+            free: (self.free + self.available).max(0),
+            expired: self.expired,
+        }
     }
 
     /// Takes a shard's report.
@@ -299,7 +303,7 @@ impl Relay {
             }
             None => (self.available, self.void) = (0, self.outstanding),
         }
-        self.free = answer.free;
+        (self.free, self.expired) = (answer.free, answer.expired);
         self.not_before = answer.not_before;
         self.serve(now, valid_until, out);
         if self.not_before > now {

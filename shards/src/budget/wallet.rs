@@ -13,6 +13,9 @@ pub struct Take {
     pub amount: i64,
 }
 
+/// How often an amount must be in hand for there to be ample.
+const AMPLE: i64 = 8;
+
 /// Why nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
@@ -70,19 +73,46 @@ impl Wallet {
     ///
     /// # Errors
     /// What lacks, the latest where several do.
-    pub fn take(&mut self, takes: &[Take], ticket: Option<Ticket>, now: Millis) -> Result<(), Lack> {
-        let mut lack: Option<Lack> = None;
+    pub fn take(
+        &mut self,
+        takes: impl Iterator<Item = Take> + Clone,
+        ticket: Option<Ticket>,
+        now: Millis,
+    ) -> Result<(), Lack> {
+        let there = now < self.valid_until
+            && takes.clone().all(|take| {
+                self.leases.get(take.limit as usize).is_none_or(|lease| {
+                    lease.available() >= take.amount && (ticket.is_some() || !lease.is_awaited())
+                })
+            });
+        if !there && let Some(lack) = self.lack(takes.clone(), ticket, now) {
+            return Err(lack);
+        }
         for take in takes {
-            let at = take.limit as usize;
-            let (Some(limit), Some(lease), Some(waiting)) =
-                (self.limits.get(at), self.leases.get(at), self.waiting.get(at))
-            else {
-                continue;
-            };
-            if take.amount > limit.amount {
-                return Err(Lack::Never(take.limit));
+            if let Some(lease) = self.lease(take.limit) {
+                let taken = lease.take(take.amount, now);
+                debug_assert!(taken, "what was checked above was not there");
             }
-            let overtakes = ticket.is_none() && !waiting.is_empty();
+        }
+        Ok(())
+    }
+
+    /// What stands against `takes`.
+    #[cold]
+    fn lack(
+        &mut self,
+        mut takes: impl Iterator<Item = Take> + Clone,
+        ticket: Option<Ticket>,
+        now: Millis,
+    ) -> Option<Lack> {
+        let mut lack: Option<Lack> = None;
+        for take in takes.clone() {
+            let at = take.limit as usize;
+            let (Some(limit), Some(lease)) = (self.limits.get(at), self.leases.get(at)) else { continue };
+            if take.amount > limit.amount {
+                return Some(Lack::Never(take.limit));
+            }
+            let overtakes = ticket.is_none() && lease.is_awaited();
             if lease.available() >= take.amount && !overtakes && now < self.valid_until {
                 continue;
             }
@@ -97,23 +127,23 @@ impl Wallet {
                 (known, _) => known,
             };
         }
-        if let Some(lack) = lack {
-            if let (Lack::Wait(limit), None) = (lack, ticket)
-                && let Some(take) = takes.iter().find(|take| take.limit == limit)
-                && let Some(lease) = self.lease(limit)
-            {
-                // Demand counts where it cannot be met, too: it is what the next grant should be for.
-                lease.missed(take.amount);
-            }
-            return Err(lack);
+        if let (Some(Lack::Wait(limit)), None) = (lack, ticket)
+            && let Some(take) = takes.find(|take| take.limit == limit)
+            && let Some(lease) = self.lease(limit)
+        {
+            // Demand counts where it cannot be met, too: it is what the next grant should be for.
+            lease.missed(take.amount);
         }
-        for take in takes {
-            if let Some(lease) = self.lease(take.limit) {
-                let taken = lease.take(take.amount, now);
-                debug_assert!(taken, "what was checked above was not there");
-            }
-        }
-        Ok(())
+        lack
+    }
+
+    /// Whether there is so much of a limit that nobody need reckon closely: `amount` is in hand several times,
+    /// and less than half of the limit is in use.
+    #[must_use]
+    pub fn is_ample(&self, limit: LimitId, amount: i64) -> bool {
+        let at = limit as usize;
+        let (Some(lease), Some(limit)) = (self.leases.get(at), self.limits.get(at)) else { return true };
+        lease.available() >= amount.saturating_mul(AMPLE) && lease.remaining() >= limit.amount / 2
     }
 
     /// Undoes a take at `taken` whose spend never happened; whom to wake.
@@ -127,6 +157,18 @@ impl Wallet {
     pub fn settle(&mut self, limit: LimitId, change: i64, taken: Millis, now: Millis) -> Option<Ticket> {
         self.lease(limit)?.settle(change, taken, now);
         self.next(limit, now)
+    }
+
+    /// Dates what was taken at `taken` to now: it is used only now.
+    pub fn redate(&mut self, take: Take, taken: Millis, now: Millis) {
+        if let Some(lease) = self.lease(take.limit) {
+            lease.redate(take.amount, taken, now);
+        }
+    }
+
+    /// By limit, what settling found spent beyond what was taken.
+    pub fn excesses(&self) -> impl Iterator<Item = i64> {
+        self.leases.iter().map(Lease::excess)
     }
 
     /// What is left of a limit, as far as this shard knows.
@@ -174,8 +216,12 @@ impl Wallet {
 
     /// Who is first in line and can be served.
     fn next(&self, limit: LimitId, now: Millis) -> Option<Ticket> {
+        let lease = self.leases.get(limit as usize)?;
+        if !lease.is_awaited() {
+            return None;
+        }
         let first = self.waiting.get(limit as usize)?.front()?;
-        let served = self.leases.get(limit as usize)?.available() >= first.amount && now < self.valid_until;
+        let served = lease.available() >= first.amount && now < self.valid_until;
         served.then_some(first.ticket)
     }
 

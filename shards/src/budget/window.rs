@@ -1,9 +1,9 @@
 //! What was spent, by when: coarse buckets that age out.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use super::{Dated, Millis, Period};
-use crate::http1::encode::civil;
+use crate::http1::encode::{civil, day_number};
 
 /// Buckets of one sliding window. A spend counts until its bucket has aged out as a whole, so 1/600 of the
 /// window is the most that counting in buckets can leave unused.
@@ -46,17 +46,24 @@ fn month(day: u64) -> u64 {
     year * 12 + month - 1
 }
 
+/// The times that belong to a bucket of `period`.
+#[must_use]
+pub fn span(period: Period, bucket: u64) -> Range<Millis> {
+    let starts = |bucket: u64| match period {
+        Period::Sliding(length) => bucket * grain(length),
+        Period::Day => bucket * DAY_MS,
+        Period::Month => day_number(bucket / 12, bucket % 12 + 1, 1) * DAY_MS,
+        Period::Held => bucket * Millis::MAX,
+    };
+    starts(bucket)..starts(bucket + 1)
+}
+
 /// When a bucket of `period` no longer counts.
 #[must_use]
 pub fn ages_out(period: Period, bucket: u64) -> Millis {
     match period {
-        Period::Sliding(length) => (bucket + 1) * grain(length) + length + TRANSIT_MS.min(length),
-        Period::Day => (bucket + 1) * DAY_MS,
-        // A month has at most 31 days; the first day of the next one is found by looking.
-        Period::Month => {
-            let about = (bucket.saturating_sub(1970 * 12)) * 30;
-            (about..about + 10_000).find(|&day| month(day) > bucket).map_or(Millis::MAX, |day| day * DAY_MS)
-        }
+        Period::Sliding(length) => span(period, bucket).end + length + TRANSIT_MS.min(length),
+        Period::Day | Period::Month => span(period, bucket).end,
         Period::Held => 0,
     }
 }
@@ -173,6 +180,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_bucket_spans_the_times_that_belong_to_it(at in 0u64..4_000_000_000_000) {
+            for period in [Period::Sliding(MINUTE), Period::Sliding(7), Period::Day, Period::Month, Period::Held] {
+                let span = span(period, bucket(period, at));
+                prop_assert!(span.contains(&at), "{:?}: {} in {:?}", period, at, span);
+                if span.start > 0 {
+                    prop_assert!(bucket(period, span.start - 1) < bucket(period, span.start));
+                }
+                if period != Period::Held {
+                    prop_assert_eq!(bucket(period, span.end - 1) + 1, bucket(period, span.end));
+                }
+            }
+        }
+
         #[test]
         fn the_total_is_the_sum_of_what_has_not_aged_out(
             spends in proptest::collection::vec((0u64..300_000, 1i64..100), 0..60), now in 0u64..500_000,

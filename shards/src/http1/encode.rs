@@ -89,6 +89,16 @@ pub fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
+/// The number of a day since 1970-01-01: what [`civil`] undoes. `year` is 1970 or later, `month` and `day` count
+/// from 1.
+#[must_use]
+pub fn day_number(year: u64, month: u64, day: u64) -> u64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 /// Appends one chunk holding `data`; nothing where `data` is empty (an empty chunk would end the body).
 pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
@@ -147,6 +157,14 @@ mod tests {
             (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
         ] {
             assert_eq!(std::str::from_utf8(&imf_fixdate(unix)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn every_day_until_2400_has_one_number() {
+        for days in 0..157_000 {
+            let (year, month, day) = civil(days);
+            assert_eq!(day_number(year, month, day), days);
         }
     }
 

@@ -7,7 +7,8 @@
 --          then for each limit: name, amount, window (ms), kept longer (ms), hold, acknowledged, need, want,
 --          number of changes, and for each change: when it ages out (ms since 1970), amount
 -- Returns  one text: "ok NOW EPOCH VALID_UNTIL INSTANCES/LIVE" (LIVE is one less where not all of those have heard of
---          this one), then for each limit " GRANTED FREE NOT_BEFORE",
+--          this one), then for each limit " GRANTED FREE NOT_BEFORE EXPIRED" (EXPIRED is held by those who have
+--          not renewed their leases: it counts as spent, and nobody can spend it),
 --          or "sync EPOCH" / "register EPOCH": say it again, in this epoch, or with all that you know.
 --
 -- An *epoch* is a time in which this server is known not to have forgotten anything and no instance to have
@@ -141,13 +142,15 @@ while ARGV[at] do
   local granted_before = tonumber(redis.call('HGET', limit, 'g:' .. me) or acknowledged)
   if kind == 'register' or granted_before < acknowledged then granted_before = acknowledged end
   local held = lapsed and 0 or hold + granted_before - acknowledged
-  local all = held
+  local all, expired = held, 0
   for id, member in pairs(known_members) do
     if id ~= me then
       if member.valid + window + longer < now then
         redis.call('HDEL', limit, 'o:' .. id)
       else
-        all = all + tonumber(redis.call('HGET', limit, 'o:' .. id) or 0)
+        local theirs = tonumber(redis.call('HGET', limit, 'o:' .. id) or 0)
+        all = all + theirs
+        if member.valid < now then expired = expired + theirs end
       end
     end
   end
@@ -175,6 +178,7 @@ while ARGV[at] do
   redis.call('PEXPIRE', limit, keep)
   redis.call('PEXPIRE', ages, keep)
   out[#out + 1] = (lapsed and '-1' or text(granted)) .. ' ' .. text(math.max(free - granted, 0)) .. ' ' .. text(not_before)
+    .. ' ' .. text(expired)
 end
 redis.call('PEXPIRE', names, KEEP_MS)
 

@@ -324,7 +324,7 @@ impl Synchroniser {
         for (report, limit) in batch.reports.iter().zip(&done.limits) {
             let home = budgets.limits.get(report.limit as usize).map_or(0, |limit| limit.home);
             if let Some(answers) = by_home.get_mut(home) {
-                answers.push(wire::answer(report, *limit, offset));
+                answers.push(wire::answer(report, limit, offset));
             }
         }
         for (home, answers) in by_home.into_iter().enumerate().filter(|(_, answers)| !answers.is_empty()) {

@@ -84,8 +84,19 @@ pub(super) struct Done {
     pub(super) members: String,
     /// How many of them are there.
     pub(super) live: i64,
-    /// For each limit reported, in order: granted (negative: lapsed), free, not before (the store's time).
-    pub(super) limits: Vec<(i64, i64, Millis)>,
+    /// For each limit reported, in order.
+    pub(super) limits: Vec<Granted>,
+}
+
+/// What is said of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Granted {
+    /// Negative where the lease had lapsed.
+    granted: i64,
+    free: i64,
+    /// The store's time; 0 where it is not known.
+    not_before: Millis,
+    expired: i64,
 }
 
 impl Reply {
@@ -103,8 +114,12 @@ impl Reply {
                 let (members, live) = (members.to_owned(), live.parse().ok()?);
                 let mut limits = Vec::new();
                 while let Some(granted) = words.next() {
-                    let (free, not_before) = (words.next()?, words.next()?);
-                    limits.push((granted.parse().ok()?, free.parse().ok()?, not_before.parse().ok()?));
+                    limits.push(Granted {
+                        granted: granted.parse().ok()?,
+                        free: words.next()?.parse().ok()?,
+                        not_before: words.next()?.parse().ok()?,
+                        expired: words.next()?.parse().ok()?,
+                    });
                 }
                 Some(Self::Done(Done { now, valid_until, members, live, limits }))
             }
@@ -114,16 +129,13 @@ impl Reply {
 }
 
 /// The answer to one report, in our time.
-pub(super) fn answer(
-    report: &StoreReport,
-    (granted, free, at): (i64, i64, Millis),
-    offset_ms: i64,
-) -> StoreAnswer {
+pub(super) fn answer(report: &StoreReport, said: &Granted, offset_ms: i64) -> StoreAnswer {
     StoreAnswer {
         limit: report.limit,
-        granted: (granted >= 0).then_some(granted),
-        free,
-        not_before: if at == 0 { 0 } else { shifted(at, -offset_ms) },
+        granted: (said.granted >= 0).then_some(said.granted),
+        free: said.free,
+        not_before: if said.not_before == 0 { 0 } else { shifted(said.not_before, -offset_ms) },
+        expired: said.expired,
     }
 }
 
@@ -133,12 +145,14 @@ mod tests {
 
     #[test]
     fn replies_are_read_and_nonsense_is_refused() {
-        let text = "ok 1795594226000 179-a 1795594228000 a,b/2 5 90 0 -1 0 1795594229000";
+        let text = "ok 1795594226000 179-a 1795594228000 a,b/2 5 90 0 0 -1 0 1795594229000 7";
         let Some(Reply::Done(done)) = Reply::read(text) else { panic!() };
         assert_eq!((done.live, done.members.as_str()), (2, "a,b"));
-        assert_eq!(done.limits, [(5, 90, 0), (-1, 0, 1_795_594_229_000)]);
+        let granted = Granted { granted: 5, free: 90, not_before: 0, expired: 0 };
+        let lapsed = Granted { granted: -1, free: 0, not_before: 1_795_594_229_000, expired: 7 };
+        assert_eq!(done.limits, [granted, lapsed]);
         assert_eq!(Reply::read("sync e"), Some(Reply::Sync("e".into())));
-        for bad in ["", "ok", "ok 1 e 2 a", "ok 1 e 2 a/1 5", "ok x e 2 a/1", "maybe"] {
+        for bad in ["", "ok", "ok 1 e 2 a", "ok 1 e 2 a/1 5", "ok 1 e 2 a/1 5 6 7", "ok x e 2 a/1", "maybe"] {
             assert_eq!(Reply::read(bad), None, "{bad}");
         }
     }

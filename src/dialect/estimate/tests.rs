@@ -215,8 +215,12 @@ proptest! {
         "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u", "\\ud83d", "\\ude00", "d8", "\"messages\":", "\"image_url\":",
         "\"url\":", "\"role\":", "\"input\":", "x y", "1.5e9", " ", "é", "好",
     ]), 0..60)) {
-        let found = prompt_tokens(pieces.concat().as_bytes());
+        let body = pieces.concat();
+        let found = prompt_tokens(body.as_bytes());
         prop_assert!(found.expected <= found.upper);
+        if let Some(rough) = rough_upper(body.as_bytes(), body.contains("\\u")) {
+            prop_assert!(rough >= found.upper, "{} < {}: {}", rough, found.upper, body);
+        }
     }
 
     /// The bound rests on this: whatever the text, the body it comes in counts no less than its bytes, and

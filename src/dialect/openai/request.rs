@@ -34,6 +34,8 @@ pub struct RequestFacts {
     pub n: u64,
     /// Where `,"name":value` can be inserted: after the last top-level member.
     pub insert_at: usize,
+    /// Whether any string has a `\u`.
+    pub hex_escapes: bool,
 }
 
 impl RequestFacts {
@@ -313,6 +315,7 @@ pub fn scan(body: &[u8], endpoint: Endpoint) -> Result<RequestFacts, BodyError> 
         max_output_tokens: max_completion_tokens.or(max_tokens),
         n: n.unwrap_or(1),
         insert_at,
+        hex_escapes: cursor.hex_escapes(),
     })
 }
 

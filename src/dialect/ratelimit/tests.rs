@@ -10,7 +10,7 @@ use super::*;
 const NOW: u64 = 1_738_324_800;
 
 fn advice(headers: &[(&str, &str)]) -> Advice {
-    read(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), NOW)
+    read(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), || NOW)
 }
 
 fn left(remaining: u64, reset_ms: u64) -> Option<Left> {
@@ -225,7 +225,7 @@ proptest! {
             .collect();
         let one = &names[which];
         let all = names.iter().map(|name| (&name[..], value.as_bytes()));
-        let found = read(all.chain([(&one[..], &b"5"[..])]), now);
+        let found = read(all.chain([(&one[..], &b"5"[..])]), || now);
         let resets = [found.requests, found.tokens].into_iter().flatten().map(|left| left.reset);
         for wait in resets.chain(found.retry_after) {
             prop_assert!(wait <= MAX_WAIT);

@@ -19,7 +19,7 @@ use std::{
 
 use coo_shards::{
     budget::{
-        Answer, Limit, LimitId, Millis, Report,
+        Answer, Limit, LimitId, Millis, Report, Standing,
         home::{Home, To},
         relay::{StoreAnswer, StoreReport},
         wallet::{Take, Ticket, Wallet},
@@ -34,8 +34,9 @@ use crate::config::{TokenReserve, snapshot::ProviderId};
 pub const MESH_MESSAGES: usize = 256;
 
 /// A tick this late, and the process was not running: requests caught in it may have been sent much later than
-/// they were dated.
-const STALL_MS: Millis = 80;
+/// they were dated. With less than this, and half of [`TRANSIT_MS`](coo_shards::budget::window::TRANSIT_MS) that
+/// waiting may take before a request is dated anew, none goes out later than that after its date.
+const STALL_MS: Millis = 60;
 
 /// What shards tell each other about limits.
 #[derive(Debug)]
@@ -83,7 +84,9 @@ impl Clock {
     /// Now.
     #[must_use]
     pub fn now(&self) -> Millis {
-        self.unix_ms + millis(time::since_boot().saturating_sub(self.start))
+        // Whole seconds and the rest apart, which is cheaper than a count of nanoseconds in 128 bits.
+        let since = time::since_boot().saturating_sub(self.start);
+        self.unix_ms + since.as_secs() * 1000 + Millis::from(since.subsec_millis())
     }
 }
 
@@ -131,7 +134,7 @@ pub struct Budget {
     waiters: RefCell<HashMap<Ticket, Waiter>>,
     /// Until when each key of each provider rests.
     rests: RefCell<Vec<Vec<Millis>>>,
-    outputs: settle::Outputs,
+    means: settle::Means,
     /// Ticks of one round of exchanges with the store; 0 where there is none.
     round: u64,
     ticks: Cell<u64>,
@@ -160,7 +163,7 @@ impl Budget {
             unsent: RefCell::new((0..setup.port.parties()).map(|_| VecDeque::new()).collect()),
             waiters: RefCell::default(),
             rests: RefCell::new(setup.keys.iter().map(|&keys| vec![0; keys]).collect()),
-            outputs: settle::Outputs::default(),
+            means: settle::Means::default(),
             last_tick: Cell::new(setup.clock.now()),
             stalls: Cell::new(0),
             clock: setup.clock,
@@ -345,10 +348,16 @@ impl Budget {
         }
     }
 
-    /// The limits kept here: what was spent within each one's window, granted and unheard of, and free.
+    /// How the limits kept here stand.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<(LimitId, i64, i64, i64)> {
-        self.home.borrow_mut().snapshot(self.now())
+    pub fn standings(&self) -> Vec<Standing> {
+        self.home.borrow_mut().standings(self.now())
+    }
+
+    /// By limit, what this shard found spent beyond what was reserved.
+    #[must_use]
+    pub fn excesses(&self) -> Vec<i64> {
+        self.wallet.borrow().excesses().collect()
     }
 
     fn wake(&self, tickets: impl IntoIterator<Item = Ticket>) {
@@ -364,7 +373,7 @@ impl Budget {
     }
 
     /// Gets in line for `take`; `None` where too many are waiting already.
-    fn wait(&self, take: Take, until: Millis) -> Option<Line<'_>> {
+    fn get_in_line(&self, take: Take, until: Millis) -> Option<Line<'_>> {
         let mut waiters = self.waiters.borrow_mut();
         if waiters.len() >= self.rules.queue {
             return None;

@@ -21,11 +21,15 @@ use crate::{
             error::{GatewayError, Limit},
             request::RequestFacts,
         },
+        usage::PicoUsd,
     },
 };
 
-/// Most limits that one request spends from: six of the client's, six of the key's.
-const MOST: usize = 12;
+/// What limits count.
+const KINDS: usize = Counts::ALL.len();
+
+/// Most limits that one request spends from: the client's and the key's.
+const MOST: usize = 2 * KINDS;
 
 /// Output tokens reserved at worst for a request whose output nothing bounds. Few models give more at once.
 const UNBOUNDED_OUTPUT: u64 = 16_384;
@@ -43,11 +47,39 @@ pub struct Need {
     pub micro_usd: i64,
 }
 
+impl Need {
+    fn of(input: u64, output: u64, upstream: &Upstream) -> Self {
+        let price = |tokens: u64, price: u64| PicoUsd(u128::from(tokens) * u128::from(price));
+        let cost = price(input, upstream.input_price.0) + price(output, upstream.output_price.0);
+        Self {
+            tokens: i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX),
+            micro_usd: cost.micro_usd(),
+        }
+    }
+}
+
+/// What is reckoned for a request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reckoned {
+    /// What is taken for it.
+    need: Need,
+    /// What it counts as, should nobody say what it used.
+    presumed: Need,
+    /// Where its model's means are kept.
+    model: Option<usize>,
+}
+
 /// What was taken for a request.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    takes: [(Take, Counts); MOST],
+    /// From which limits, and what they count.
+    from: [(LimitId, Counts); MOST],
+    /// How many of them are the client's; the others are the key's.
+    of_client: usize,
     len: usize,
+    /// What was taken from each, by what it counts.
+    amounts: [i64; KINDS],
+    reckoned: Reckoned,
     /// When; the date of the spends.
     pub(super) taken: Millis,
     /// Stalls of the process until then.
@@ -55,36 +87,64 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    fn new(client: &KeyBudget, key: &KeyBudget, need: Need) -> Self {
-        let nothing = (Take { limit: 0, amount: 0 }, Counts::Requests);
-        let mut this = Self { takes: [nothing; MOST], len: 0, taken: 0, stalls: 0 };
-        for budget in [client, key] {
-            for (counts, amount) in [
-                (Counts::Requests, 1),
-                (Counts::Tokens, need.tokens),
-                (Counts::SessionTokens, need.tokens),
-                (Counts::Held, 1),
-                (Counts::Day, need.micro_usd),
-                (Counts::Month, need.micro_usd),
-            ] {
-                if let Some(limit) = budget.limit(counts)
-                    && let Some(slot) = this.takes.get_mut(this.len)
-                {
-                    *slot = (Take { limit, amount }, counts);
-                    this.len += 1;
-                }
-            }
-        }
+    fn new(client: &KeyBudget, reckoned: Reckoned) -> Self {
+        let Need { tokens, micro_usd } = reckoned.need;
+        let mut this = Self {
+            from: [(0, Counts::Requests); MOST],
+            of_client: 0,
+            len: 0,
+            amounts: Counts::ALL.map(|counts| match counts {
+                Counts::Requests | Counts::Held => 1,
+                Counts::Tokens | Counts::SessionTokens => tokens,
+                Counts::Day | Counts::Month => micro_usd,
+            }),
+            reckoned,
+            taken: 0,
+            stalls: 0,
+        };
+        this.add(client);
+        this.of_client = this.len;
         this
     }
 
-    /// What was taken, and what it counts.
-    pub(super) fn takes(&self) -> &[(Take, Counts)] {
-        self.takes.get(..self.len).unwrap_or_default()
+    /// Takes from the limits of `key`, and from no other key's.
+    fn with_key(&mut self, key: &KeyBudget) {
+        self.len = self.of_client;
+        self.add(key);
     }
 
-    fn find(&self, limit: LimitId) -> Option<(Take, Counts)> {
-        self.takes().iter().find(|(take, _)| take.limit == limit).copied()
+    fn add(&mut self, budget: &KeyBudget) {
+        for (limit, counts) in budget.limits.iter().zip(Counts::ALL) {
+            if let &Some(limit) = limit
+                && let Some(from) = self.from.get_mut(self.len)
+            {
+                *from = (limit, counts);
+                self.len += 1;
+            }
+        }
+    }
+
+    /// What was taken, and what it counts.
+    pub(super) fn takes(&self) -> impl Iterator<Item = (Take, Counts)> + Clone {
+        let from = self.from.get(..self.len).unwrap_or_default();
+        from.iter().map(|&(limit, counts)| {
+            let amount = self.amounts.get(counts as usize).copied().unwrap_or_default();
+            (Take { limit, amount }, counts)
+        })
+    }
+
+    /// What it counts as, should nobody say what it used.
+    pub(super) fn presumed(&self) -> Need {
+        self.reckoned.presumed
+    }
+
+    /// Where its model's means are kept.
+    pub(super) fn model(&self) -> Option<usize> {
+        self.reckoned.model
+    }
+
+    fn find(&self, limit: LimitId) -> Option<Take> {
+        self.takes().map(|(take, _)| take).find(|take| take.limit == limit)
     }
 }
 
@@ -101,21 +161,30 @@ pub struct Spender<'a> {
     pub upstream: &'a Upstream,
     /// Whose turn it is among its keys.
     pub turn: usize,
+    /// How many keys may be tried, from there on.
+    pub turns: usize,
+}
+
+impl Spender<'_> {
+    fn key(&self, index: usize) -> Option<&KeyBudget> {
+        self.upstream.keys.get(index).map(|key| &key.budget)
+    }
 }
 
 impl Budget {
-    /// What a request is going to use, as the configuration says to reckon.
+    /// Takes what a request needs, in tokens and money and as one request, from the client's limits and those of
+    /// one of the provider's keys: the one whose turn it is, or the next that has enough.
     ///
     /// # Errors
     /// It asks for more output than is allowed.
-    pub fn need(
+    pub fn begin(
         &self,
         spender: &Spender<'_>,
         facts: &RequestFacts,
         model: &str,
         body: &[u8],
-    ) -> Result<Need, GatewayError> {
-        let Spender { client, upstream, provider, .. } = spender;
+    ) -> Result<Begun, GatewayError> {
+        let Spender { client, upstream, provider, turn, .. } = *spender;
         let of_key = upstream.keys.first().and_then(|key| key.budget.max_tokens);
         let configured = of_key.into_iter().chain(client.max_tokens).min();
         if let (Some(most), Some(requested)) = (configured, facts.max_output_tokens)
@@ -123,112 +192,145 @@ impl Budget {
         {
             return Err(GatewayError::MaxTokensTooLarge { most, requested });
         }
-        let counts = client.counts_tokens() || upstream.keys.iter().any(|key| key.budget.counts_tokens());
-        if !counts {
-            return Ok(Need::default());
-        }
-        let prompt = estimate::prompt_tokens(body);
-        let bound = facts.max_output_tokens.or(configured).map(|most| most.saturating_mul(facts.n.max(1)));
-        let (input, output) = match self.rules.tokens {
-            TokenReserve::WorstCase => (prompt.upper, bound.unwrap_or(UNBOUNDED_OUTPUT)),
-            TokenReserve::Expected => {
-                let mean = self.outputs.expected(*provider, model);
-                (prompt.expected, bound.map_or(mean, |bound| bound.min(mean)))
+        let mut reckoned = Reckoned::default();
+        if upstream.counts_tokens || client.counts_tokens() {
+            let (slot, mean) = self.means.find(provider, model);
+            let bound =
+                facts.max_output_tokens.or(configured).map(|most| most.saturating_mul(facts.n.max(1)));
+            let expected = self.rules.tokens == TokenReserve::Expected;
+            let output = if expected {
+                bound.map_or(mean.output, |bound| bound.min(mean.output))
+            } else {
+                bound.unwrap_or(UNBOUNDED_OUTPUT)
+            };
+            // Where there is ample, what is taken need not be close: what was too much comes back soon. So the
+            // prompt is not read; only what must be charged without the provider's word needs a likelier number.
+            if let Some(upper) = estimate::rough_upper(body, facts.hex_escapes)
+                && let Some(input) = if expected { mean.prompt_tokens(body.len()) } else { Some(upper) }
+            {
+                let need = Need::of(upper, output, upstream);
+                let presumed = Need::of(input.min(upper), output, upstream);
+                if self.is_ample(client, need) && spender.key(turn).is_none_or(|key| self.is_ample(key, need))
+                {
+                    let reckoned = Reckoned { need, presumed, model: slot };
+                    let mut reservation = Box::new(Reservation::new(client, reckoned));
+                    if let Ok(key) = self.try_keys(&Spender { turns: 1, ..*spender }, &mut reservation) {
+                        return Ok(Begun::Taken(key, Some(reservation)));
+                    }
+                }
             }
-        };
-        let price = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
-        let cost = price(input, upstream.input_price.0) + price(output, upstream.output_price.0);
-        Ok(Need {
-            tokens: i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX),
-            micro_usd: i64::try_from(cost.div_ceil(1_000_000)).unwrap_or(i64::MAX),
-        })
+            let prompt = estimate::prompt_tokens(body);
+            let need = Need::of(if expected { prompt.expected } else { prompt.upper }, output, upstream);
+            reckoned = Reckoned { need, presumed: need, model: slot };
+        }
+        let mut reservation = Box::new(Reservation::new(client, reckoned));
+        match self.try_keys(spender, &mut reservation) {
+            Ok(key) => Ok(Begun::Taken(key, (reservation.len > 0).then_some(reservation))),
+            Err((key, lacking)) => Ok(Begun::Lacking(key, reservation, lacking)),
+        }
     }
 
-    /// Takes `need` and one request from the client's limits and those of one of the provider's keys: the one
-    /// whose turn it is, or the next that has enough. Where none has, waits for the first that will, as long as
-    /// the configuration allows.
+    #[inline]
+    fn is_ample(&self, budget: &KeyBudget, need: Need) -> bool {
+        let wallet = self.wallet.borrow();
+        [
+            (Counts::Tokens, need.tokens),
+            (Counts::SessionTokens, need.tokens),
+            (Counts::Day, need.micro_usd),
+            (Counts::Month, need.micro_usd),
+        ]
+        .into_iter()
+        .all(|(counts, amount)| budget.limit(counts).is_none_or(|limit| wallet.is_ample(limit, amount)))
+    }
+
+    /// Waits for the first key that will have enough, as long as the configuration allows.
     ///
     /// # Errors
     /// The error to answer with when nothing will be free in time.
-    pub async fn reserve(&self, spender: Spender<'_>, need: Need) -> Result<Taken, GatewayError> {
-        let started = self.now();
-        let wait = super::millis(self.rules.wait).max(LEAST_WAIT_MS);
-        let until = started.saturating_add(wait);
+    pub async fn wait(
+        &self,
+        spender: Spender<'_>,
+        (mut key, mut reservation, mut lack): (usize, Box<Reservation>, Lacking),
+    ) -> Result<(usize, Box<Reservation>), GatewayError> {
+        let mut now = self.now();
+        let until = now.saturating_add(super::millis(self.rules.wait).max(LEAST_WAIT_MS));
         loop {
-            let now = self.now();
-            let (key, mut reservation, lack) = match self.try_keys(&spender, need, now) {
-                Ok(taken) => return Ok(taken),
-                Err(lacking) => lacking,
-            };
             let at = match lack {
                 Lacking::Resting(at) | Lacking::Limit(Lack::Later(_, at)) => at,
                 Lacking::Limit(Lack::Wait(_)) => now,
                 Lacking::Limit(Lack::Never(limit)) => {
-                    let asked = reservation.find(limit).map_or(0, |(take, _)| take.amount);
+                    let asked = reservation.find(limit).map_or(0, |take| take.amount);
                     return Err(too_large(spender.snapshot, limit, asked));
                 }
             };
             if at > until || now >= until {
                 return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
             }
-            let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack else {
+            if let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack {
+                let Some(take) = reservation.find(limit) else { return Err(GatewayError::Internal) };
+                let Some(line) = self.get_in_line(take, until) else {
+                    return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
+                };
+                let left = std::time::Duration::from_millis(until.saturating_sub(now));
+                let _ = time::timeout(left, line.called()).await;
+                // Called: what this limit lacked is there and nobody else may have it. Others may lack now.
+                if self.take(&mut reservation, Some(line.ticket)).is_ok() {
+                    drop(line);
+                    return Ok((key, reservation));
+                }
+            } else {
                 let left = std::time::Duration::from_millis(at.saturating_sub(now).max(1));
                 time::sleep(left).await;
-                continue;
-            };
-            let Some((take, _)) = reservation.find(limit) else { return Err(GatewayError::Internal) };
-            let Some(line) = self.wait(take, until) else {
-                return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
-            };
-            let left = std::time::Duration::from_millis(until.saturating_sub(now));
-            let _ = time::timeout(left, line.called()).await;
-            // Called: what this limit lacked is there and nobody else may have it. Others may lack now.
-            if self.take(&mut reservation, Some(line.ticket)).is_ok() {
-                drop(line);
-                return Ok((key, Some(reservation)));
+            }
+            now = self.now();
+            match self.try_keys(&spender, &mut reservation) {
+                Ok(key) => return Ok((key, reservation)),
+                Err(lacking) => (key, lack) = lacking,
             }
         }
     }
 
-    /// Tries the keys in turn; the lack of the one that will be ready first.
-    fn try_keys(&self, spender: &Spender<'_>, need: Need, now: Millis) -> Result<Taken, Untaken> {
-        let Spender { client, upstream, provider, turn, .. } = *spender;
+    /// Tries the keys in turn; which will be ready first, for which `reservation` is then made out, and what it
+    /// lacks.
+    fn try_keys(
+        &self,
+        spender: &Spender<'_>,
+        reservation: &mut Reservation,
+    ) -> Result<usize, (usize, Lacking)> {
+        let Spender { client, upstream, provider, turn, turns, .. } = *spender;
         let keys = upstream.keys.len();
-        let mut best: Option<Untaken> = None;
-        for step in 0..keys {
+        let mut best: Option<(usize, Lacking)> = None;
+        for step in 0..keys.min(turns) {
             let index = (turn + step) % keys;
-            let Some(key) = upstream.keys.get(index) else { continue };
-            let mut reservation = Box::new(Reservation::new(client, &key.budget, need));
+            let Some(key) = spender.key(index) else { continue };
+            reservation.with_key(key);
             let rests = self.rests(provider, index);
-            let lack = if rests > now {
+            let lack = if rests > 0 && rests > self.now() {
                 Lacking::Resting(rests)
             } else {
-                match self.take(&mut reservation, None) {
-                    Ok(()) => return Ok((index, (reservation.len > 0).then_some(reservation))),
+                match self.take(reservation, None) {
+                    Ok(()) => return Ok(index),
                     Err(lack) => Lacking::Limit(lack),
                 }
             };
             let of_client = matches!(lack, Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _) | Lack::Never(limit))
                 if client.limits.contains(&Some(limit)));
-            if best.as_ref().is_none_or(|(_, _, known)| lack.when(now) < known.when(now)) || of_client {
-                best = Some((index, reservation, lack));
+            if best.is_none_or(|(_, known)| lack.when() < known.when()) || of_client {
+                best = Some((index, lack));
             }
             if of_client {
                 // The same with every key.
                 break;
             }
         }
-        let nothing = || Box::new(Reservation::new(client, &KeyBudget::default(), need));
-        Err(best.unwrap_or_else(|| (0, nothing(), Lacking::Resting(Millis::MAX))))
+        let best = best.unwrap_or((0, Lacking::Resting(Millis::MAX)));
+        reservation.with_key(spender.key(best.0).unwrap_or(&KeyBudget::default()));
+        Err(best)
     }
 
     fn take(&self, reservation: &mut Reservation, ticket: Option<u64>) -> Result<(), Lack> {
-        let mut takes = [Take { limit: 0, amount: 0 }; MOST];
-        for (to, (take, _)) in takes.iter_mut().zip(reservation.takes()) {
-            *to = *take;
-        }
         let now = self.now();
-        let takes = takes.get(..reservation.len).unwrap_or_default();
+        let takes = reservation.takes().map(|(take, _)| take);
         self.wallet.borrow_mut().take(takes, ticket, now)?;
         reservation.taken = now;
         reservation.stalls = self.stalls.get();
@@ -236,24 +338,29 @@ impl Budget {
     }
 }
 
-/// Which of the provider's keys is to be used, and what was taken; nothing where nothing is limited.
-type Taken = (usize, Option<Box<Reservation>>);
-/// Which key is worth waiting for, what it would take, and what lacks.
-type Untaken = (usize, Box<Reservation>, Lacking);
+/// What became of [`Budget::begin`].
+#[derive(Debug)]
+pub enum Begun {
+    /// Which of the provider's keys is to be used, and what was taken; nothing where nothing is limited.
+    Taken(usize, Option<Box<Reservation>>),
+    /// Which key is worth waiting for, what it would take, and what lacks: see [`Budget::wait`].
+    Lacking(usize, Box<Reservation>, Lacking),
+}
 
 /// Why no key can be used now.
 #[derive(Clone, Copy, Debug)]
-enum Lacking {
+pub enum Lacking {
+    /// A limit has too little.
     Limit(Lack),
     /// Its provider told it to rest.
     Resting(Millis),
 }
 
 impl Lacking {
-    /// When it will be over, as far as is known.
-    fn when(&self, now: Millis) -> Millis {
+    /// When it will be over, as far as is known: 0 where it may be any moment.
+    fn when(&self) -> Millis {
         match *self {
-            Self::Limit(Lack::Wait(_)) => now,
+            Self::Limit(Lack::Wait(_)) => 0,
             Self::Limit(Lack::Later(_, at)) | Self::Resting(at) => at,
             Self::Limit(Lack::Never(_)) => Millis::MAX,
         }

@@ -1,44 +1,99 @@
 //! Making good what was taken once it is known what was used.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{Cell, LazyCell, RefCell},
+    collections::HashMap,
+};
 
-use coo_shards::budget::window::TRANSIT_MS;
+use coo_shards::{budget::window::TRANSIT_MS, time::TICK_MS};
 
-use super::{Budget, reserve::Reservation};
-use crate::{config::budgets::Counts, config::snapshot::ProviderId};
+use super::{
+    Budget,
+    reserve::{Need, Reservation},
+};
+use crate::{config::budgets::Counts, config::snapshot::ProviderId, dialect::usage::Usage};
 
 /// Output tokens expected of a model that has not answered yet.
 const FIRST_GUESS: u64 = 256;
-/// Models of one provider whose outputs are remembered; names come from clients.
+/// Models of one provider whose use is remembered; names come from clients.
 const MAX_MODELS: usize = 1000;
-/// The weight of the past in the mean of a model's outputs, against 1 for the last.
+/// The weight of the past in a model's means, against 1 for the last.
 const MEMORY: u64 = 7;
+/// Fixed point of [`Mean::density`].
+const DENSITY: u64 = 1 << 16;
 
-/// How much models give, on average and lately.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    means: RefCell<HashMap<ProviderId, HashMap<String, u64>>>,
+/// What is known of a model's use of tokens, on average and lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mean {
+    /// Tokens of an answer.
+    pub output: u64,
+    /// Tokens of a prompt per byte of its request, times [`DENSITY`]; 0 where not known yet.
+    density: u64,
 }
 
-impl Outputs {
-    /// Tokens to expect.
+impl Default for Mean {
+    fn default() -> Self {
+        Self { output: FIRST_GUESS, density: 0 }
+    }
+}
+
+impl Mean {
+    /// Tokens to expect of a prompt in a request of so many bytes; `None` where nothing is known.
     #[must_use]
-    pub fn expected(&self, provider: ProviderId, model: &str) -> u64 {
-        self.means
-            .borrow()
-            .get(&provider)
-            .and_then(|models| models.get(model))
-            .copied()
-            .unwrap_or(FIRST_GUESS)
+    pub fn prompt_tokens(&self, bytes: usize) -> Option<u64> {
+        (self.density > 0).then(|| self.density.saturating_mul(bytes as u64).div_ceil(DENSITY))
+    }
+}
+
+#[derive(Debug)]
+struct Known {
+    provider: ProviderId,
+    model: String,
+    mean: Mean,
+}
+
+/// The means of all models.
+#[derive(Debug, Default)]
+pub struct Means {
+    known: RefCell<Vec<Known>>,
+    places: RefCell<HashMap<ProviderId, HashMap<String, usize>>>,
+    /// What was found last: often the next to be asked for.
+    last: Cell<usize>,
+}
+
+impl Means {
+    /// What is known of a model, and where it is kept, if anywhere yet.
+    #[must_use]
+    pub fn find(&self, provider: ProviderId, model: &str) -> (Option<usize>, Mean) {
+        let known = self.known.borrow();
+        let is = |known: &&Known| known.provider == provider && known.model == model;
+        if let Some(known) = known.get(self.last.get()).filter(is) {
+            return (Some(self.last.get()), known.mean);
+        }
+        let place = self.places.borrow().get(&provider).and_then(|models| models.get(model)).copied();
+        let Some(at) = place else { return (None, Mean::default()) };
+        self.last.set(at);
+        (place, known.get(at).map_or(Mean::default(), |known| known.mean))
     }
 
-    fn learn(&self, provider: ProviderId, model: &str, tokens: u64) {
-        let mut means = self.means.borrow_mut();
-        let models = means.entry(provider).or_default();
-        if let Some(mean) = models.get_mut(model) {
-            *mean = mean.saturating_mul(MEMORY).saturating_add(tokens).div_ceil(MEMORY + 1);
-        } else if models.len() < MAX_MODELS {
-            models.insert(model.to_owned(), tokens);
+    /// Takes what an answer used, for a request of so many bytes; `place` is where [`Means::find`] found the model.
+    fn learn(&self, place: Option<usize>, provider: ProviderId, model: &str, usage: &Usage, bytes: u64) {
+        let density = usage.prompt_tokens.saturating_mul(DENSITY).div_ceil(bytes.max(1));
+        let output = usage.output_tokens();
+        let mut known = self.known.borrow_mut();
+        let place = place.or_else(|| self.places.borrow().get(&provider)?.get(model).copied());
+        if let Some(Known { mean, .. }) = place.and_then(|place| known.get_mut(place)) {
+            let mix =
+                |mean: u64, new: u64| mean.saturating_mul(MEMORY).saturating_add(new).div_ceil(MEMORY + 1);
+            mean.output = mix(mean.output, output);
+            mean.density = if mean.density == 0 { density } else { mix(mean.density, density) };
+            return;
+        }
+        let mut places = self.places.borrow_mut();
+        let models = places.entry(provider).or_default();
+        if models.len() < MAX_MODELS {
+            models.insert(model.to_owned(), known.len());
+            known.push(Known { provider, model: model.to_owned(), mean: Mean { output, density } });
         }
     }
 }
@@ -50,16 +105,23 @@ pub enum Outcome {
     Unsent,
     /// The provider refused it or failed: it counts as a request and used nothing.
     Refused,
-    /// It was sent, and what it used is not known: what was reserved counts.
+    /// It was sent, and what it used is not known: what was reckoned counts.
     Unknown,
-    /// Tokens and micro-USD that it used.
-    Used(i64, i64),
+    /// What it used.
+    Used(Need),
 }
 
 impl Budget {
-    /// Notes what a model gave.
-    pub fn learn(&self, provider: ProviderId, model: &str, output_tokens: u64) {
-        self.outputs.learn(provider, model, output_tokens);
+    /// Notes what a request for a model used.
+    pub fn learn(
+        &self,
+        reservation: &Reservation,
+        provider: ProviderId,
+        model: &str,
+        usage: &Usage,
+        bytes: u64,
+    ) {
+        self.means.learn(reservation.model(), provider, model, usage, bytes);
     }
 
     /// Dates the spends of `reservation` to now where much time has passed since it was made: it waited for a
@@ -67,17 +129,16 @@ impl Budget {
     /// takes nothing from anybody.
     pub fn redate(&self, reservation: &mut Reservation, sent: bool) {
         let stalled = reservation.stalls != self.stalls.get();
-        let now = self.now();
-        let late = now.saturating_sub(reservation.taken) > TRANSIT_MS / 2;
-        if !(stalled || (late && !sent)) {
+        // By the last tick, which is no older than the next one: reading the clock costs more than all this.
+        let at_most = self.last_tick.get() + TICK_MS;
+        let late = !sent && at_most.saturating_sub(reservation.taken) > TRANSIT_MS / 2;
+        if !(stalled || late) {
             return;
         }
+        let now = self.now();
         let mut wallet = self.wallet.borrow_mut();
-        for &(take, counts) in reservation.takes() {
-            if counts != Counts::Held && take.amount > 0 {
-                let _ = wallet.settle(take.limit, -take.amount, reservation.taken, now);
-                let _ = wallet.settle(take.limit, take.amount, now, now);
-            }
+        for (take, _) in reservation.takes() {
+            wallet.redate(take, reservation.taken, now);
         }
         drop(wallet);
         reservation.taken = now;
@@ -86,25 +147,39 @@ impl Budget {
 
     /// Settles what was reserved.
     pub fn settle(&self, reservation: &Reservation, outcome: Outcome) {
-        let now = self.now();
+        let now = LazyCell::new(|| self.now());
         let mut wake = Vec::new();
         let mut wallet = self.wallet.borrow_mut();
-        for &(take, counts) in reservation.takes() {
-            let used = match (counts, outcome) {
-                (_, Outcome::Unsent) => {
-                    wake.extend(wallet.put_back(take, reservation.taken, now));
-                    continue;
-                }
-                (Counts::Held, _) => 0,
-                (Counts::Requests, _) | (_, Outcome::Unknown) => take.amount,
-                (_, Outcome::Refused) => 0,
-                (Counts::Day | Counts::Month, Outcome::Used(_, micro_usd)) => micro_usd,
-                (Counts::Tokens | Counts::SessionTokens, Outcome::Used(tokens, _)) => tokens,
+        let used = match outcome {
+            Outcome::Used(used) => used,
+            Outcome::Unknown => reservation.presumed(),
+            Outcome::Unsent | Outcome::Refused => Need::default(),
+        };
+        for (take, counts) in reservation.takes() {
+            if outcome == Outcome::Unsent {
+                wake.extend(wallet.put_back(take, reservation.taken, *now));
+                continue;
+            }
+            let used = match counts {
+                Counts::Held => 0,
+                Counts::Requests => take.amount,
+                Counts::Day | Counts::Month => used.micro_usd,
+                Counts::Tokens | Counts::SessionTokens => used.tokens,
             };
-            wake.extend(wallet.settle(take.limit, used - take.amount, reservation.taken, now));
+            match used - take.amount {
+                0 => {}
+                // What comes on top is dated, so the time must be right; otherwise it only tells who may go next.
+                change @ 1.. => wake.extend(wallet.settle(take.limit, change, reservation.taken, *now)),
+                change => {
+                    let now = self.last_tick.get();
+                    wake.extend(wallet.settle(take.limit, change, reservation.taken, now));
+                }
+            }
         }
         drop(wallet);
-        self.wake(wake);
+        if !wake.is_empty() {
+            self.wake(wake);
+        }
     }
 }
 
@@ -112,20 +187,38 @@ impl Budget {
 mod tests {
     use super::*;
 
+    fn used(prompt_tokens: u64, completion_tokens: u64) -> Usage {
+        let total_tokens = prompt_tokens + completion_tokens;
+        Usage { prompt_tokens, completion_tokens, total_tokens, ..Usage::default() }
+    }
+
     #[test]
-    fn the_mean_follows_what_a_model_gives() {
-        let outputs = Outputs::default();
-        assert_eq!(outputs.expected(0, "m"), FIRST_GUESS);
+    fn means_follow_what_a_model_uses() {
+        let means = Means::default();
+        assert_eq!(means.find(0, "m"), (None, Mean::default()));
+        assert_eq!(Mean::default().prompt_tokens(1000), None);
         for _ in 0..50 {
-            outputs.learn(0, "m", 1000);
+            means.learn(means.find(0, "m").0, 0, "m", &used(100, 1000), 400);
         }
-        assert_eq!(outputs.expected(0, "m"), 1000);
-        outputs.learn(0, "m", 0);
-        assert_eq!(outputs.expected(0, "m"), 875);
-        assert_eq!(outputs.expected(1, "m"), FIRST_GUESS);
-        for n in 0..2 * MAX_MODELS {
-            outputs.learn(2, &n.to_string(), 1);
+        let (place, mean) = means.find(0, "m");
+        assert_eq!((place, mean.output, mean.prompt_tokens(800)), (Some(0), 1000, Some(200)));
+        means.learn(place, 0, "m", &used(100, 0), 400);
+        assert_eq!(means.find(0, "m").1.output, 875);
+        assert_eq!(means.find(1, "m").1.output, FIRST_GUESS);
+    }
+
+    #[test]
+    fn models_are_told_apart_and_their_number_is_bounded() {
+        let means = Means::default();
+        for n in 0..2 * MAX_MODELS as u64 {
+            means.learn(None, 2, &n.to_string(), &used(1, n), 4);
         }
-        assert_eq!(outputs.means.borrow()[&2].len(), MAX_MODELS);
+        for n in [0, 5, 999, 5] {
+            assert_eq!(means.find(2, &n.to_string()).1.output, n, "{n}");
+        }
+        assert_eq!(means.known.borrow().len(), MAX_MODELS);
+        assert_eq!(means.find(2, "1500"), (None, Mean::default()));
+        means.learn(None, 3, "1500", &used(1, 7), 4);
+        assert_eq!(means.find(3, "1500").1.output, 7);
     }
 }

@@ -207,7 +207,7 @@ impl World {
     fn attempt(&mut self, shard: usize, takes: Vec<Take>, ticket: Option<(LimitId, Ticket)>, until: Millis) {
         let now = self.now;
         let wallet = &mut self.shards[shard].wallet;
-        let result = wallet.take(&takes, ticket.map(|(_, ticket)| ticket), now);
+        let result = wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
         let mut wake = None;
         if let Some((limit, ticket)) = ticket {
             wake = wallet.leave(limit, ticket, now);

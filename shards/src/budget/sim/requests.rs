@@ -18,8 +18,7 @@ impl World {
         let late = now.saturating_sub(spend.taken) > TRANSIT_MS / 2;
         if spend.stalls != at.stalls || (late && !sent) {
             for (take, _) in &spend.uses {
-                let _ = at.wallet.settle(take.limit, -take.amount, spend.taken, now);
-                let _ = at.wallet.settle(take.limit, take.amount, now, now);
+                at.wallet.redate(*take, spend.taken, now);
             }
             (spend.taken, spend.stalls) = (now, at.stalls);
         }
@@ -60,7 +59,7 @@ impl World {
     ) {
         let now = self.local(me);
         let at = &mut self.instances[me].shards[shard];
-        let result = at.wallet.take(&takes, ticket.map(|(_, ticket)| ticket), now);
+        let result = at.wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
         let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, now));
         match result {
             Ok(()) => {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::budget::{LimitId, Millis};
 
-const LIVE_MS: Millis = 5_000;
+/// An instance that spoke this lately is there.
+pub(super) const LIVE_MS: Millis = 5_000;
+/// One silent for longer than this while others spoke is not.
 pub(super) const GONE_MS: Millis = 70_000;
 /// How long a lease is good for after an exchange.
 pub(super) const VALIDITY_MS: Millis = 2_000;
@@ -61,7 +63,8 @@ pub(super) struct Done {
     pub(super) valid_until: Millis,
     pub(super) members: Vec<usize>,
     pub(super) live: i64,
-    pub(super) limits: Vec<(i64, i64, Millis)>,
+    /// Granted (negative: lapsed), free, not before, expired.
+    pub(super) limits: Vec<(i64, i64, Millis, i64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +93,10 @@ struct Kept {
 }
 
 /// Its memory, all of which may be lost or be replaced by an older copy.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
+    /// [`LIVE_MS`], [`GONE_MS`] and [`VALIDITY_MS`], where a test has no time for them.
+    times: (Millis, Millis, Millis),
     state: Option<State>,
     begun: u64,
     members: BTreeMap<usize, Member>,
@@ -100,7 +105,26 @@ pub(super) struct Memory {
     replies: BTreeMap<usize, (u64, Reply)>,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self::with((LIVE_MS, GONE_MS, VALIDITY_MS))
+    }
+}
+
 impl Memory {
+    /// An empty one by these times.
+    pub(super) fn with(times: (Millis, Millis, Millis)) -> Self {
+        Self {
+            times,
+            state: None,
+            begun: 0,
+            members: BTreeMap::new(),
+            expected: BTreeSet::new(),
+            limits: BTreeMap::new(),
+            replies: BTreeMap::new(),
+        }
+    }
+
     fn begin(&mut self, call: &Call, lost: bool, run: u64, now: Millis) -> State {
         self.expected = [call.me].into_iter().chain(call.known.iter().copied()).collect();
         self.expected.extend(self.members.keys());
@@ -116,6 +140,7 @@ impl Memory {
     /// One call of the script, on the server that runs as `run`.
     pub(super) fn call(&mut self, call: &Call, run: u64, now: Millis) -> Reply {
         let me = call.me;
+        let (live_ms, gone_ms, validity_ms) = self.times;
         let before = self.replies.get(&me);
         if let Some((seq, reply)) = before
             && *seq >= call.seq
@@ -130,7 +155,7 @@ impl Memory {
         let latest = self.members.values().map(|member| member.seen).max().unwrap_or(0);
         let gone: Vec<_> = self.members.iter().map(|(id, member)| (*id, *member)).collect();
         for (id, member) in
-            gone.into_iter().filter(|(id, member)| *id != me && member.seen + GONE_MS < latest)
+            gone.into_iter().filter(|(id, member)| *id != me && member.seen + gone_ms < latest)
         {
             self.members.remove(&id);
             for kept in self.limits.values_mut() {
@@ -157,12 +182,12 @@ impl Memory {
         if call.kind == Kind::Register || (call.kind == Kind::Sync && !current.lost) {
             self.expected.remove(&me);
         }
-        let mut granting = self.expected.is_empty() || now > current.born + VALIDITY_MS + GONE_MS;
+        let mut granting = self.expected.is_empty() || now > current.born + validity_ms + gone_ms;
         let others: Vec<_> =
             self.members.iter().filter(|(id, _)| **id != me).map(|(i, m)| (*i, *m)).collect();
         let (mut live, mut unheard) = (1, 0);
         for (_, member) in &others {
-            if member.seen + LIVE_MS > now {
+            if member.seen + live_ms > now {
                 live += 1;
                 if member.seen < mine.joined {
                     (granting, unheard) = (false, 1);
@@ -175,9 +200,9 @@ impl Memory {
             limits.push(kept.line(line, call, mine, &others, granting, live, now));
         }
         let members = [me].into_iter().chain(others.iter().map(|(id, _)| *id)).collect();
-        self.members.insert(me, Member { seen: now, valid: now + VALIDITY_MS, joined: mine.joined });
+        self.members.insert(me, Member { seen: now, valid: now + validity_ms, joined: mine.joined });
         let reply =
-            Reply::Done(Done { now, valid_until: now + VALIDITY_MS, members, live: live - unheard, limits });
+            Reply::Done(Done { now, valid_until: now + validity_ms, members, live: live - unheard, limits });
         self.replies.insert(me, (call.seq, reply.clone()));
         reply
     }
@@ -203,7 +228,7 @@ impl Kept {
         granting: bool,
         live: i64,
         now: Millis,
-    ) -> (i64, i64, Millis) {
+    ) -> (i64, i64, Millis, i64) {
         while let Some(bucket) = self.buckets.first_entry()
             && *bucket.key() <= now
         {
@@ -224,12 +249,14 @@ impl Kept {
             before = line.acknowledged;
         }
         let held = if lapsed { 0 } else { line.hold + before - line.acknowledged };
-        let mut all = held;
+        let (mut all, mut expired) = (held, 0);
         for (id, member) in others {
             if over(member.valid) {
                 self.held.remove(id);
             } else {
-                all += self.held.get(id).copied().unwrap_or(0);
+                let theirs = self.held.get(id).copied().unwrap_or(0);
+                all += theirs;
+                expired += if member.valid < now { theirs } else { 0 };
             }
         }
         let free = line.amount - self.total - all;
@@ -256,6 +283,6 @@ impl Kept {
         self.window = line.window + line.longer;
         self.held.insert(call.me, held + granted);
         self.granted.insert(call.me, before + granted);
-        (if lapsed { -1 } else { granted }, (free - granted).max(0), not_before)
+        (if lapsed { -1 } else { granted }, (free - granted).max(0), not_before, expired)
     }
 }

@@ -263,12 +263,13 @@ impl Sync {
         }
         let offset = self.offset.map_or(0, |(offset, _)| offset);
         let mut by_home = vec![Vec::new(); self.shards];
-        for (report, &(granted, free, at)) in batch.reports.iter().zip(&done.limits) {
+        for (report, &(granted, free, at, expired)) in batch.reports.iter().zip(&done.limits) {
             by_home[self.limits[report.limit as usize].home].push(StoreAnswer {
                 limit: report.limit,
                 granted: (granted >= 0).then_some(granted),
                 free,
                 not_before: if at == 0 { 0 } else { at.saturating_add_signed(-offset) },
+                expired,
             });
         }
         let by_home = by_home.into_iter().enumerate().filter(|(_, answers)| !answers.is_empty());
