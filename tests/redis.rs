@@ -4,75 +4,12 @@
 
 mod common;
 
-use std::{
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+use std::{thread, time::Duration};
+
+use common::{
+    redis::{Redis, alternate},
+    *,
 };
-
-use common::*;
-
-/// A Redis server that keeps nothing; killed when dropped.
-struct Redis {
-    port: u16,
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = folder();
-        Self { port, child: Self::spawn(port, &folder), folder }
-    }
-
-    fn spawn(port: u16, folder: &PathBuf) -> Child {
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("redis-server: {error}; run `make test`, which installs it"));
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "redis-server does not listen");
-            thread::sleep(Duration::from_millis(5));
-        }
-        child
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn restart_empty(&mut self) {
-        self.child = Self::spawn(self.port, &self.folder);
-    }
-
-    fn cli(&self, arguments: &[&str]) -> String {
-        let port = self.port.to_string();
-        let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Calls of the script so far.
-    fn exchanges(&self) -> u64 {
-        let stats = self.cli(&["info", "commandstats"]);
-        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0");
-        line.split(',').next().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
 
 fn instance(provider: &Provider, redis: &Redis, limits: &str) -> Gateway {
     Gateway::from_config(
@@ -90,19 +27,6 @@ policy: {{budget_wait: 1s}}
         ),
         &[],
     )
-}
-
-/// Sends `count` requests to each in turn; how many passed at each.
-fn alternate(gateways: &[Gateway], count: usize) -> Vec<usize> {
-    let mut passed = vec![0; gateways.len()];
-    for _ in 0..count {
-        for (gateway, passed) in gateways.iter().zip(&mut passed) {
-            let reply = gateway.chat(&chat_body("openai:m"));
-            assert!(reply.status == 200 || reply.error_code() == "rate_limit_exceeded", "{reply:?}");
-            *passed += usize::from(reply.status == 200);
-        }
-    }
-    passed
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("storage.runtime", &["type", "addr", "password", "api_key", "database", "pool_size",
                           "min_idle_conns", "max_idle_conns", "conn_max_lifetime", "max_memory_gb",
                           "table_usage", "table_cache", "table_history", "mode", "master_name",
-                          "tls", "username", "on_outage", "sync_interval", "prefix"]),
+                          "tls", "ca_file", "username", "on_outage", "sync_interval", "prefix"]),
     ("llm_providers[]", &["id", "name", "type", "enabled", "api_keys", "base_url", "model",
                           "models", "headers", "organization", "pricing", "limits"]),
     ("llm_providers[].headers", ANY),

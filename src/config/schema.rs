@@ -272,6 +272,8 @@ pub struct Redis {
     pub master_name: Option<String>,
     /// Connect over TLS.
     pub tls: bool,
+    /// PEM root certificates to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
     /// `None` is the default user.
     pub username: Option<String>,
     /// `None` logs in nowhere.

@@ -5,6 +5,8 @@
 
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod redis;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -1,5 +1,7 @@
 //! Section `storage.runtime` of type `redis`.
 
+use std::path::PathBuf;
+
 use super::storage::optional_secret;
 use crate::config::duration::Bare;
 use crate::config::field::{Field, Section};
@@ -8,7 +10,8 @@ use crate::config::redis::{self, MAX_DATABASE, OnOutage, RedisAddr, RedisMode, T
 use crate::config::schema::Redis;
 
 /// Keys that only this type of store has.
-const OWN: [&str; 7] = ["mode", "master_name", "tls", "username", "on_outage", "sync_interval", "prefix"];
+const OWN: [&str; 8] =
+    ["mode", "master_name", "tls", "ca_file", "username", "on_outage", "sync_interval", "prefix"];
 
 /// Where the original's client looks when no address is set.
 const DEFAULT_HOST: &str = "localhost";
@@ -28,10 +31,12 @@ pub(super) fn read(section: &Section<'_>) -> Redis {
     let targets = targets(section, mode);
     let username = section.text("username").filter(|name| !name.is_empty());
     let password = optional_secret(section, "password");
+    let tls = tls(section, &targets);
     Redis {
         mode,
         master_name: master_name(section, mode),
-        tls: tls(section, &targets),
+        tls,
+        ca_file: ca_file(section, tls),
         username: agreed("username", username, &targets, |target| target.username.as_ref()),
         password: agreed("password", password, &targets, |target| target.password.as_ref()),
         database: database(section, mode, &targets),
@@ -129,6 +134,16 @@ fn tls(section: &Section<'_>, targets: &[Placed<'_>]) -> bool {
         }
     }
     key.unwrap_or(secure.is_some())
+}
+
+fn ca_file(section: &Section<'_>, tls: bool) -> Option<PathBuf> {
+    let field = section.get("ca_file")?;
+    if !tls {
+        let help = "for TLS add `tls: true`, or write rediss:// in `addr`".to_owned();
+        field.warn("without effect: the connection is not over TLS", Some(help));
+        return None;
+    }
+    field.existing_file()
 }
 
 fn master_name(section: &Section<'_>, mode: RedisMode) -> Option<String> {

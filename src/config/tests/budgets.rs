@@ -260,13 +260,14 @@ fn what_has_no_effect_is_doubted() {
         ]
     );
     let text = with_provider(
-        "storage: {runtime: {type: redis, addr: ['a:1', 'A:1'], mode: cluster, master_name: m}}\n",
+        "storage: {runtime: {type: redis, addr: ['a:1', 'A:1'], mode: cluster, master_name: m, ca_file: c}}\n",
     );
     assert_eq!(
         brief(&load(&text).warnings),
         [
             "1:48 storage.runtime.addr[1]: an address is listed twice",
             "1:84 storage.runtime.master_name: without effect: only `mode: sentinel` reads this",
+            "1:96 storage.runtime.ca_file: without effect: the connection is not over TLS | for TLS add `tls: true`, or write rediss:// in `addr`",
         ]
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    Script, TlsMode,
+    Script, TlsCertificates, TlsMode,
     aio::MultiplexedConnection,
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
@@ -40,6 +40,7 @@ impl Connection {
         if let Some(password) = &settings.password {
             login = login.set_password(password.expose());
         }
+        let certificates = certificates(settings)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT));
@@ -48,7 +49,10 @@ impl Connection {
             RedisMode::Standalone => {
                 let place = places.into_iter().next().ok_or_else(no_address)?;
                 let info = place.into_connection_info()?.set_redis_settings(login);
-                let client = Client::open(info)?;
+                let client = match certificates {
+                    Some(certificates) => Client::build_with_tls(info, certificates)?,
+                    None => Client::open(info)?,
+                };
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Self::One)
             }
             RedisMode::Sentinel => {
@@ -57,6 +61,11 @@ impl Connection {
                     .set_client_to_redis_db(i64::from(settings.database));
                 if settings.tls {
                     builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+                }
+                if let Some(certificates) = certificates {
+                    builder = builder
+                        .set_client_to_redis_certificates(certificates.clone())
+                        .set_client_to_sentinel_certificates(certificates);
                 }
                 if let Some(username) = &settings.username {
                     builder = builder.set_client_to_redis_username(username);
@@ -72,6 +81,9 @@ impl Connection {
                     .retries(0)
                     .connection_timeout(TIMEOUT)
                     .response_timeout(TIMEOUT);
+                if let Some(certificates) = certificates {
+                    builder = builder.certs(certificates);
+                }
                 if let Some(username) = &settings.username {
                     builder = builder.username(username);
                 }
@@ -106,6 +118,16 @@ impl Connection {
             Err(_) => Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
         }
     }
+}
+
+/// The roots to trust, where they are not the system's.
+fn certificates(settings: &Redis) -> Result<Option<TlsCertificates>, RedisError> {
+    let Some(path) = &settings.ca_file else { return Ok(None) };
+    let read = std::fs::read(path);
+    let root_cert = read.map_err(|error| {
+        RedisError::from(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    })?;
+    Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(root_cert) }))
 }
 
 fn no_address() -> RedisError {

@@ -112,7 +112,8 @@ impl Synchroniser {
         let process = (std::process::id(), setup.clock.now());
         Self {
             script: Script::new(include_str!("budget.lua")),
-            key: format!("{{{}}}:budget", setup.settings.prefix),
+            // Begins with the prefix, as access rules go by; the tag in braces keeps a cluster from spreading the keys.
+            key: format!("{0}:{{{0}}}:budget", setup.settings.prefix),
             // Unique among instances, and readable for whoever looks into Redis.
             me: format!("{}.{:x}.{:x}", host(), process.0, process.1),
             connection: None,
