@@ -284,6 +284,8 @@ pub struct Redis {
     pub on_outage: OnOutage,
     /// Between two exchanges.
     pub sync_interval: Duration,
+    /// How long a connection is used before it is replaced by a new one; `None` for as long as it works.
+    pub max_lifetime: Option<Duration>,
     /// What our keys begin with.
     pub prefix: String,
 }

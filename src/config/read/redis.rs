@@ -1,6 +1,6 @@
 //! Section `storage.runtime` of type `redis`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::storage::optional_secret;
 use crate::config::duration::Bare;
@@ -26,7 +26,7 @@ pub(super) fn check_unused(section: &Section<'_>) {
     }
 }
 
-pub(super) fn read(section: &Section<'_>) -> Redis {
+pub(super) fn read(section: &Section<'_>, conn_max_lifetime: Option<Duration>) -> Redis {
     let mode = section.choice("mode", &RedisMode::CHOICES).unwrap_or(RedisMode::Standalone);
     let targets = targets(section, mode);
     let username = section.text("username").filter(|name| !name.is_empty());
@@ -45,6 +45,7 @@ pub(super) fn read(section: &Section<'_>) -> Redis {
             .get("sync_interval")
             .and_then(|field| field.duration(Bare::Seconds, MIN_SYNC_INTERVAL..=MAX_SYNC_INTERVAL))
             .unwrap_or(DEFAULT_SYNC_INTERVAL),
+        max_lifetime: conn_max_lifetime.filter(|lifetime| !lifetime.is_zero()),
         prefix: prefix(section),
         addrs: addrs(mode, targets),
     }

@@ -46,9 +46,12 @@ fn runtime(section: &Section<'_>) -> RuntimeStore {
     if !is_redis {
         redis::check_unused(section);
     }
+    let conn_max_lifetime = section
+        .get("conn_max_lifetime")
+        .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_CACHE_TTL));
     RuntimeStore {
         kind,
-        redis: is_redis.then(|| redis::read(section)),
+        redis: is_redis.then(|| redis::read(section, conn_max_lifetime)),
         addr: if is_redis { None } else { section.secret("addr") },
         password: optional_secret(section, "password"),
         api_key: optional_secret(section, "api_key"),
@@ -56,9 +59,7 @@ fn runtime(section: &Section<'_>) -> RuntimeStore {
         pool_size: count("pool_size"),
         min_idle_conns: count("min_idle_conns"),
         max_idle_conns: count("max_idle_conns"),
-        conn_max_lifetime: section
-            .get("conn_max_lifetime")
-            .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_CACHE_TTL)),
+        conn_max_lifetime,
         // Micro-gigabytes to bytes.
         max_memory_bytes: section
             .get("max_memory_gb")

@@ -102,6 +102,8 @@ fn redis_defaults_and_settings() {
     assert_eq!((found.username, found.password, found.database), (None, None, 0));
     assert_eq!((found.on_outage, found.prefix.as_str()), (OnOutage::LocalShare, "coo-llm"));
     assert_eq!((found.sync_interval, found.master_name), (Duration::from_millis(100), None));
+    assert_eq!((found.max_lifetime, redis(", conn_max_lifetime: 0").max_lifetime), (None, None));
+    assert_eq!(redis(", conn_max_lifetime: 5m").max_lifetime, Some(Duration::from_secs(300)));
 
     let found = redis(
         ", mode: sentinel, master_name: main, username: u, password: p, database: '3', on_outage: refuse, sync_interval: 1s, prefix: 'eu:llm'",

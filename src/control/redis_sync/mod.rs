@@ -190,6 +190,12 @@ impl Synchroniser {
 
     async fn round(&mut self) {
         self.collect(false);
+        // `tried` is when it was opened.
+        if let (Some(lifetime), Some(opened)) = (self.setup.settings.max_lifetime, self.tried)
+            && opened.elapsed() >= lifetime
+        {
+            self.connection = None;
+        }
         if self.connection.is_none() && self.connect().await.is_none() {
             return;
         }
