@@ -6,7 +6,9 @@
 //!
 //! While the store is down (not merely out of reach) the home goes on alone with the part of the limit that is
 //! its own already: what it spent within the window and what it holds. Those parts of all instances are disjoint
-//! and together within the limit, so each may spend its part again as it ages out.
+//! and together within the limit, so each may spend its part again as it ages out. Each time the store is found
+//! down, that permission is good for as long as a lease: one that was stopped meanwhile, or cut off from a store
+//! that may be back, does not go on.
 
 use super::{
     Ask, Dated, Limit, LimitId, Millis, Period, Report, Standing, date,
@@ -130,9 +132,9 @@ impl Relay {
     #[must_use]
     pub fn free(&self, now: Millis, valid_until: Millis) -> i64 {
         match self.alone {
+            _ if now >= valid_until => 0,
             Some(alone) => self.part(alone, now) - self.own.total() - self.outstanding,
-            None if now < valid_until => self.available,
-            None => 0,
+            None => self.available,
         }
     }
 

@@ -220,13 +220,14 @@ impl Synchroniser {
             return None;
         }
         self.tried = Some(Instant::now());
+        let began = self.setup.clock.now();
         match Connection::open(&self.setup.settings).await {
             Ok(connection) => {
                 self.connection = Some(connection);
                 Some(())
             }
             Err(error) => {
-                self.failed(&error).await;
+                self.failed(&error, began).await;
                 None
             }
         }
@@ -275,7 +276,7 @@ impl Synchroniser {
                 }
             },
             Err(error) => {
-                self.failed(&error).await;
+                self.failed(&error, now).await;
                 false
             }
         }
@@ -343,7 +344,8 @@ impl Synchroniser {
         self.tell_all(|| Note::Valid(until)).await;
     }
 
-    async fn failed(&mut self, error: &RedisError) {
+    /// What was begun at `began` failed.
+    async fn failed(&mut self, error: &RedisError, began: Millis) {
         self.complain(&error.to_string());
         if !is_down(error) {
             // Out of reach, which says nothing of the others; a connection that is merely slow is kept.
@@ -365,6 +367,10 @@ impl Synchroniser {
             let agreed = self.live == known && self.spoke.is_some_and(|spoke| spoke.elapsed() < AGREED_FOR);
             eprintln!("redis: down; going on with this instance's part of the limits");
             self.tell_all(|| Note::Leave(known, agreed)).await;
+        }
+        if self.alone {
+            // Whoever is stopped now, or cut off, will not know when it is back.
+            self.tell_all(|| Note::Valid(began + VALIDITY_MS)).await;
         }
     }
 

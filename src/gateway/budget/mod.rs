@@ -208,11 +208,7 @@ impl Budget {
                 let ledger = self.home.borrow_mut().ledger(now);
                 self.send(from, Note::Ready(ledger));
             }
-            Note::Leave(instances, agreed) => {
-                self.home.borrow_mut().leave(instances, agreed, now);
-                // Nobody but this instance can end what it holds now.
-                self.wallet.borrow_mut().valid(Millis::MAX, now);
-            }
+            Note::Leave(instances, agreed) => self.home.borrow_mut().leave(instances, agreed, now),
             Note::Rejoin => {
                 let reports = {
                     let mut home = self.home.borrow_mut();

@@ -379,10 +379,7 @@ impl World {
                 at.home.valid(until);
                 at.wallet.valid(until, now);
             }
-            Note::Leave(instances, agreed) => {
-                at.home.leave(instances, agreed, now);
-                at.wallet.valid(Millis::MAX, now);
-            }
+            Note::Leave(instances, agreed) => at.home.leave(instances, agreed, now),
             Note::Ask(question) => {
                 let reports = match question {
                     Question::Ledger => at.home.ledger(now),

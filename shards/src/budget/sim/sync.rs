@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::store::{Call, Done, Epoch, Kind, Line, Reply};
+use super::store::{Call, Done, Epoch, Kind, Line, Reply, VALIDITY_MS};
 use crate::budget::{
     Limit, LimitId, Millis, Period,
     relay::{StoreAnswer, StoreReport},
@@ -286,7 +286,10 @@ impl Sync {
 
     /// Refused or broken off.
     pub(super) fn broken(&mut self, now: Millis, tell: &mut Vec<Tell>) -> Do {
-        self.phase = Phase::Idle;
+        let began = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Waiting(_, again) => again,
+            _ => self.tried.unwrap_or(0),
+        };
         (self.connected, self.was_down) = (false, true);
         let since = *self.down_since.get_or_insert(now);
         if self.answered > 0 && !self.alone && now >= since + DOWN_FOR {
@@ -294,6 +297,9 @@ impl Sync {
             let known = self.members.len() as i64;
             let agreed = self.live == known && self.spoke.is_some_and(|spoke| now < spoke + AGREED_FOR);
             tell.push(Tell::Leave(known, agreed));
+        }
+        if self.alone {
+            tell.push(Tell::Valid(began + VALIDITY_MS));
         }
         Do::Rest
     }
