@@ -7,9 +7,9 @@ use std::time::Duration;
 pub enum Strategy {
     /// The hybrid score.
     Hybrid,
-    /// The hybrid score with most weight on cost.
+    /// The cheapest target.
     CostOptimized,
-    /// The least loaded key.
+    /// The fastest of two keys.
     PerformanceOptimized,
 }
 
@@ -23,8 +23,9 @@ impl Strategy {
     /// The algorithm meant when `policy.algorithm` is absent.
     pub fn algorithm(self) -> Algorithm {
         match self {
-            Self::Hybrid | Self::CostOptimized => Algorithm::Hybrid,
-            Self::PerformanceOptimized => Algorithm::LeastLoaded,
+            Self::Hybrid => Algorithm::Hybrid,
+            Self::CostOptimized => Algorithm::CostOptimized,
+            Self::PerformanceOptimized => Algorithm::PerformanceOptimized,
         }
     }
 
@@ -48,14 +49,20 @@ pub enum Algorithm {
     LeastLoaded,
     /// The best score over tokens, requests, errors, latency and cost.
     Hybrid,
+    /// The cheapest target that is able, and of its keys the least loaded.
+    CostOptimized,
+    /// Of two keys picked at random, the one that promises the first byte sooner.
+    PerformanceOptimized,
 }
 
 impl Algorithm {
-    pub(super) const CHOICES: [(&'static str, Self); 4] = [
+    pub(super) const CHOICES: [(&'static str, Self); 6] = [
         ("round_robin", Self::RoundRobin),
         ("weighted_round_robin", Self::WeightedRoundRobin),
         ("least_loaded", Self::LeastLoaded),
         ("hybrid", Self::Hybrid),
+        ("cost_optimized", Self::CostOptimized),
+        ("performance_optimized", Self::PerformanceOptimized),
     ];
 }
 

@@ -238,8 +238,15 @@ fn strategy_and_priority_fill_in_for_each_other() {
     for (policy, algorithm, priority, cost) in [
         ("{}", Algorithm::RoundRobin, Priority::Balanced, 0.2),
         ("{strategy: hybrid}", Algorithm::Hybrid, Priority::Balanced, 0.2),
-        ("{strategy: cost_optimized}", Algorithm::Hybrid, Priority::Cost, 0.6),
-        ("{strategy: performance_optimized}", Algorithm::LeastLoaded, Priority::Balanced, 0.2),
+        ("{strategy: cost_optimized}", Algorithm::CostOptimized, Priority::Cost, 0.6),
+        ("{strategy: performance_optimized}", Algorithm::PerformanceOptimized, Priority::Balanced, 0.2),
+        ("{algorithm: cost_optimized}", Algorithm::CostOptimized, Priority::Balanced, 0.2),
+        (
+            "{algorithm: performance_optimized, strategy: hybrid}",
+            Algorithm::PerformanceOptimized,
+            Priority::Balanced,
+            0.2,
+        ),
         ("{strategy: hybrid, algorithm: least_loaded}", Algorithm::LeastLoaded, Priority::Balanced, 0.2),
         ("{priority: token}", Algorithm::RoundRobin, Priority::Tokens, 0.1),
         ("{priority: cost, hybrid_weights: {cost_ratio: 0.9}}", Algorithm::RoundRobin, Priority::Cost, 0.9),

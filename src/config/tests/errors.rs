@@ -262,7 +262,7 @@ fn every_error_has_its_place_and_words() {
         ),
         (
             with_provider("policy: {algorithm: round-robin}\n"),
-            "1:21 policy.algorithm: `round-robin` is not one of: round_robin, weighted_round_robin, least_loaded, hybrid | did you mean `round_robin`?",
+            "1:21 policy.algorithm: `round-robin` is not one of: round_robin, weighted_round_robin, least_loaded, hybrid, cost_optimized, performance_optimized | did you mean `round_robin`?",
         ),
         (
             with_provider("policy: {priority: costs}\n"),

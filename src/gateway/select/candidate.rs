@@ -1,0 +1,67 @@
+//! What a choice looks at.
+
+/// One key of one target (a model at a provider), with what is known of it at this moment.
+///
+/// Shares are from 0 to 1; a value outside, or not a number, counts as the nearer end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The target. Candidates of one target stand together; neighbours with another number are another target.
+    pub target: u16,
+    /// The key, by its place among its provider's keys. Not looked at: it is for the caller.
+    pub key: u16,
+    /// Whether it may be chosen: not tried yet for this request, not resting, its provider not ejected.
+    pub available: bool,
+    /// Slower than `policy.latency_threshold_ms`.
+    pub slow: bool,
+    /// The provider's weight, of `policy.weights`.
+    pub weight: u32,
+    /// Requests it is answering.
+    pub in_flight: u32,
+    /// Time to the first byte, in µs ([`super::latency::PeakEwma`]); 0 where not known.
+    pub latency_us: f32,
+    /// Time per token after the first, in µs; 0 where not known. No strategy looks at it yet: an answer's
+    /// length is not known when its key is chosen.
+    pub per_token_us: f32,
+    /// Share of recent requests that failed.
+    pub error: f32,
+    /// Share of its token limits that is left; 1 where there is none.
+    pub tokens_left: f32,
+    /// Share of its request limits that is left; 1 where there is none.
+    pub requests_left: f32,
+    /// What this request is expected to cost there, in pico-USD.
+    pub cost: u64,
+    /// Share of the load it is to get while it starts slowly; 1 otherwise.
+    pub ramp: f32,
+}
+
+impl Default for Candidate {
+    /// One that may be chosen and of which nothing is known.
+    fn default() -> Self {
+        Self {
+            target: 0,
+            key: 0,
+            available: true,
+            slow: false,
+            weight: 1,
+            in_flight: 0,
+            latency_us: 0.0,
+            per_token_us: 0.0,
+            error: 0.0,
+            tokens_left: 1.0,
+            requests_left: 1.0,
+            cost: 0,
+            ramp: 1.0,
+        }
+    }
+}
+
+/// `x` as a share: from 0 to 1, and 0 where it is not a number.
+pub(super) fn share(x: f32) -> f32 {
+    if x >= 1.0 {
+        1.0
+    } else if x > 0.0 {
+        x
+    } else {
+        0.0
+    }
+}
