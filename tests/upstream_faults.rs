@@ -119,8 +119,8 @@ fn errors_of_the_provider_pass_with_status_and_body() {
     });
     let mut gateway = Gateway::start(&provider.at(), "");
     for status in [400, 403, 404, 409, 422, 500, 503, 429, 529] {
-        if status == 529 {
-            // After 429 the key rests for the 7 seconds.
+        if matches!(status, 429 | 529) {
+            // After 503 and 429 the key rests for the 7 seconds.
             gateway = Gateway::start(&provider.at(), "");
         }
         let reply = gateway.chat(&chat_body(&format!("openai:{status}")));

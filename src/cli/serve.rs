@@ -25,6 +25,7 @@ use crate::{
     control::{self, Order, Plane, redis_sync},
     gateway::{
         access_log::AccessLog,
+        balance,
         budget::{self, Clock, MESH_MESSAGES, Rules},
         shard::{self, Setup},
     },
@@ -149,6 +150,8 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
                 orders.try_send(Order::Metrics(shard, ticket)).is_ok()
             }),
             drain: config.server.timeouts.drain,
+            balance: balance::Rules::new(&config.policy, &config.key_rotation),
+            weights: config.policy.weights.clone(),
             budget: budget::Setup {
                 limits: Arc::clone(&snapshot.budgets.limits),
                 keys: snapshot.providers.iter().map(|upstream| upstream.keys.len()).collect(),

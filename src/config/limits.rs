@@ -133,6 +133,8 @@ pub const DEFAULT_REDIS_PREFIX: &str = "coo-llm";
 pub const MAX_REDIS_PREFIX_CHARS: usize = 64;
 /// Nodes or sentinels named in the configuration; a few are enough to find the others.
 pub const MAX_REDIS_ADDRS: usize = 64;
+/// Targets of one alias: more providers of the same model than anyone has accounts with.
+pub const MAX_TARGETS: usize = 16;
 
 // Policy.
 
@@ -144,8 +146,6 @@ pub const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 pub const DEFAULT_RETRY_ATTEMPTS: u64 = 3;
 /// More would multiply an outage.
 pub const MAX_RETRY_ATTEMPTS: u64 = 10;
-/// One attempt.
-pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause before the second attempt.
 pub const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Other providers tried after the first.

@@ -32,6 +32,7 @@ mod policy;
 mod provider;
 mod read;
 mod redis;
+pub mod routes;
 mod schema;
 mod secret;
 pub mod snapshot;

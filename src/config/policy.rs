@@ -168,9 +168,9 @@ pub struct Policy {
 pub struct Retry {
     /// The first attempt included.
     pub max_attempts: u32,
-    /// One attempt.
-    pub timeout: Duration,
-    /// Pause before the second attempt.
+    /// Patience with one attempt, where it is to be less than with all of them.
+    pub timeout: Option<Duration>,
+    /// Longest pause before the second attempt with the same key; it doubles with each one.
     pub interval: Duration,
 }
 

@@ -29,8 +29,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// In the order of the file.
     pub clients: Vec<Client>,
-    /// `(alias, provider id, model)`, in the order of the file.
-    pub aliases: Vec<(String, String, String)>,
+    /// Each alias with its targets, a provider's id and a model; in the order of the file.
+    pub aliases: Vec<(String, Vec<(String, String)>)>,
     /// How a provider and key are chosen.
     pub policy: Policy,
     /// Not built yet.

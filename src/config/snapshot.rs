@@ -12,6 +12,7 @@ use std::{
 use super::{
     Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme,
     budgets::{Budgets, Builder, KeyBudget},
+    routes::Routes,
 };
 
 /// A provider, by its place in [`Snapshot::providers`].
@@ -29,6 +30,8 @@ pub struct Snapshot {
     keys: ClientKeys,
     provider_ids: HashMap<String, ProviderId>,
     aliases: HashMap<String, (ProviderId, String)>,
+    /// Names with more than one target.
+    pub routes: Routes,
     bare: HashMap<String, ProviderId>,
     /// Model ids as `GET /v1/models` lists them, with the provider that serves them.
     pub listed: Vec<(String, ProviderId)>,
@@ -182,8 +185,10 @@ impl Snapshot {
         let mut bare = HashMap::new();
         let mut listed = Vec::new();
         let mut aliases = HashMap::new();
-        for (alias, provider, model) in &config.aliases {
-            if let Some(&index) = provider_ids.get(provider) {
+        let routes = Routes::new(&config.aliases, &enabled, &config.policy.fallback);
+        for (alias, targets) in &config.aliases {
+            let first = targets.iter().find_map(|(id, model)| Some((*provider_ids.get(id)?, model)));
+            if let Some((index, model)) = first {
                 listed.push((alias.clone(), index));
                 aliases.insert(alias.clone(), (index, model.clone()));
             }
@@ -214,7 +219,8 @@ impl Snapshot {
             })
             .collect();
         let providers = enabled.into_iter().map(|provider| upstream(provider, &mut budgets)).collect();
-        Self { providers, clients, keys, provider_ids, aliases, bare, listed, budgets: budgets.build() }
+        let budgets = budgets.build();
+        Self { providers, clients, keys, provider_ids, aliases, routes, bare, listed, budgets }
     }
 
     /// The client that `key` belongs to.
@@ -224,8 +230,8 @@ impl Snapshot {
         candidates.iter().find(|(known, _)| same(known, key)).map(|&(_, client)| client)
     }
 
-    /// The provider and the provider's own model name that `name` means: an alias, `provider:model`, the id of
-    /// a provider (its default model), or a bare model name.
+    /// The provider and the provider's own model name that `name` means, the first where there are several: an
+    /// alias, `provider:model`, the id of a provider (its default model), or a bare model name.
     #[must_use]
     pub fn resolve<'a>(&'a self, name: &'a str) -> Option<(ProviderId, &'a str)> {
         if let Some((provider, model)) = self.aliases.get(name) {

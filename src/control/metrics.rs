@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::snapshot::Snapshot,
     gateway::{
+        balance::KeyLook,
         metrics::{Labels, Metrics, Series},
         shard::Sample,
     },
@@ -228,6 +229,7 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
         let _ = writeln!(out, "coo_llm_upstream_connections{{shard=\"{shard}\",state=\"idle\"}} {idle}");
     }
     budgets(out, plane, samples);
+    keys(out, plane, samples);
     if let Some(log) = &plane.log {
         let help = "Access log lines dropped because the writer fell behind.";
         family(out, "coo_llm_access_log_dropped_total", "counter", help);
@@ -235,6 +237,34 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
     }
     family(out, "coo_llm_build_info", "gauge", "The version that runs.");
     let _ = writeln!(out, "coo_llm_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+}
+
+/// Providers' keys as each shard sees them.
+fn keys(out: &mut String, plane: &Plane, samples: &[Sample]) {
+    type Family = (&'static str, &'static str, fn(&KeyLook) -> String);
+    const FAMILIES: [Family; 3] = [
+        ("coo_llm_key_up", "Whether a shard uses a provider's key.", |key| u8::from(key.is_up).to_string()),
+        ("coo_llm_key_errors", "Share of a key's recent requests that failed, 0 to 1.", |key| {
+            format!("{:.3}", key.error)
+        }),
+        ("coo_llm_key_in_flight", "Requests under way with a key.", |key| key.in_flight.to_string()),
+    ];
+    for (name, help, value) in FAMILIES {
+        family(out, name, "gauge", help);
+        for Sample { shard, keys, .. } in samples {
+            for look in keys {
+                let Some(upstream) = plane.snapshot.providers.get(look.provider) else { continue };
+                let Some(key) = upstream.keys.get(look.key) else { continue };
+                let _ = writeln!(
+                    out,
+                    "{name}{{shard=\"{shard}\",provider=\"{}\",key=\"{}\"}} {}",
+                    quoted(&upstream.id),
+                    quoted(&key.masked),
+                    value(look)
+                );
+            }
+        }
+    }
 }
 
 /// The limits of keys and clients.

@@ -8,9 +8,10 @@ use std::{
 use http::StatusCode;
 
 use super::{
+    balance::{Outcome, Underway},
     budget::{
         reserve::{Need, Reservation},
-        settle::Outcome,
+        settle::Outcome as Settled,
     },
     request::Context,
     shard::Shard,
@@ -46,8 +47,12 @@ pub struct Account {
     pub model: String,
     /// Whether the client asked for a stream.
     pub stream: bool,
-    /// Attempts made at the provider.
+    /// Times that it was sent.
     pub attempts: u32,
+    /// Keys that it was tried with; one more time with the same counts again.
+    pub tries: u32,
+    /// How long it may take at most, where its client said so.
+    pub patience: Option<Duration>,
     /// Bytes of the request body.
     pub request_bytes: u64,
     /// Bytes sent to the client.
@@ -68,6 +73,10 @@ pub struct Account {
     pub reservation: Option<Box<Reservation>>,
     /// Whether the provider refused it, so that it used nothing.
     pub refused: bool,
+    /// Whether it was sent since something was reserved for it.
+    sent: bool,
+    /// The attempt that is under way.
+    underway: Option<Underway>,
 }
 
 impl Account {
@@ -84,6 +93,8 @@ impl Account {
             model: String::new(),
             stream: false,
             attempts: 0,
+            tries: 0,
+            patience: context.and_then(|context| context.patience),
             request_bytes: 0,
             response_bytes: 0,
             first_byte: None,
@@ -94,20 +105,61 @@ impl Account {
             usage: None,
             reservation: None,
             refused: false,
+            sent: false,
+            underway: None,
         }
     }
 
     /// Notes where the request goes.
     pub fn to(&mut self, provider: ProviderId, model: &str, stream: bool) {
-        self.provider = Some(provider);
+        (self.provider, self.stream) = (Some(provider), stream);
+        if self.model == model {
+            return;
+        }
+        self.model.clear();
         let end = model.len().min(MAX_MODEL_BYTES);
         let end = (0..=end).rev().find(|&at| model.is_char_boundary(at)).unwrap_or(0);
         self.model.push_str(model.get(..end).unwrap_or_default());
-        self.stream = stream;
+    }
+
+    /// Notes with which key the next attempt is made.
+    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize) {
+        self.to(provider, model, self.stream);
+        self.key = Some(key);
+        self.underway = Some(self.shard.balance.sent(provider, key, self.shard.budget.about_now()));
+    }
+
+    /// Notes what the attempt under way showed of the key and the provider.
+    pub fn told(&mut self, outcome: Outcome) {
+        if let Some(underway) = &mut self.underway {
+            let now = self.shard.budget.about_now();
+            for news in self.shard.balance.told(underway, outcome, now) {
+                self.shard.budget.tell(news);
+            }
+        }
+    }
+
+    /// Closes a failed attempt before another one.
+    pub fn start_over(&mut self) {
+        self.end_attempt();
+        self.settle();
+        (self.sent, self.refused) = (false, false);
+        self.first_byte = None;
+    }
+
+    fn end_attempt(&mut self) {
+        let Some(underway) = self.underway.take() else { return };
+        let tokens = self.usage.map_or(0, |usage| usage.output_tokens()).saturating_sub(1);
+        let per_token = match (self.first_token, u32::try_from(tokens)) {
+            (Some(first), Ok(tokens @ 1..)) => Some(self.received.elapsed().saturating_sub(first) / tokens),
+            _ => None,
+        };
+        self.shard.balance.over(underway, per_token, self.shard.budget.about_now());
     }
 
     /// Notes that it is about to be sent: what it spends counts from now.
     pub fn sending(&mut self) {
+        self.sent = true;
         if let Some(reservation) = &mut self.reservation {
             self.shard.budget.redate(reservation, false);
         }
@@ -176,20 +228,20 @@ impl Account {
     fn settle(&mut self) {
         let Some(reservation) = self.reservation.take() else { return };
         let outcome = match &self.usage {
-            _ if self.attempts == 0 => Outcome::Unsent,
+            _ if !self.sent => Settled::Unsent,
             Some(usage) => {
                 if let Some(provider) = self.provider {
                     let budget = &self.shard.budget;
                     budget.learn(&reservation, provider, &self.model, usage, self.request_bytes);
                 }
                 let tokens = usage.prompt_tokens.saturating_add(usage.output_tokens());
-                Outcome::Used(Need {
+                Settled::Used(Need {
                     tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
                     micro_usd: self.cost().micro_usd(),
                 })
             }
-            None if self.refused => Outcome::Refused,
-            None => Outcome::Unknown,
+            None if self.refused => Settled::Refused,
+            None => Settled::Unknown,
         };
         self.shard.budget.settle(&reservation, outcome);
     }
@@ -200,6 +252,7 @@ impl Drop for Account {
         if self.error == Some("client_closed") {
             self.status = CLIENT_CLOSED_REQUEST;
         }
+        self.end_attempt();
         self.settle();
         let took = self.received.elapsed();
         let shard = Rc::clone(&self.shard);

@@ -45,26 +45,81 @@ pub struct Answer<'a> {
     pub upstream: &'a Upstream,
 }
 
+impl Answer<'_> {
+    /// Gives an answer up that nobody is to see. Its connection is kept where all of it has come.
+    pub fn discard(mut self) {
+        self.connection.consume_head(&self.head);
+        while let Ok(content) = self.connection.content() {
+            let n = content.len();
+            if n == 0 {
+                break;
+            }
+            self.connection.consume(n);
+        }
+        if self.connection.is_complete() {
+            self.connection.release();
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The provider failed, or said that it did.
+    Failed,
+    /// It could not be reached; it has seen nothing of the request.
+    Unreachable,
+    /// A limit of the key is reached (429, 529).
+    Limited,
+    /// The key is not accepted (401, 403).
+    Revoked,
+    /// No connection was free.
+    NoRoom,
+}
+
+/// An attempt that failed before any of its answer went to the client.
+pub struct Failed<'a> {
+    /// Why.
+    pub why: Why,
+    /// The error to answer with.
+    pub error: GatewayError,
+    /// The provider's answer, to pass on in place of the error where nobody else can be asked.
+    pub answer: Option<Answer<'a>>,
+}
+
+/// Why an answer with this status is a failure that another attempt might not have.
+fn why(status: StatusCode) -> Option<Why> {
+    match status.as_u16() {
+        401 | 403 => Some(Why::Revoked),
+        429 | 529 => Some(Why::Limited),
+        // 408 as OpenAI's SDKs have it; 52x as Cloudflare, in front of many providers, has them.
+        408 | 500 | 502 | 503 | 504 | 520..=527 => Some(Why::Failed),
+        _ => None,
+    }
+}
+
 /// Sends the request and waits for the head of the answer.
 ///
 /// A connection that the provider had closed while it lay idle is replaced once: the provider cannot have seen
 /// the request then (RFC 9112 §9.5).
 ///
 /// # Errors
-/// The error to answer with.
+/// Why it failed; with the provider's answer, where there is one.
 pub async fn send<'a>(
     shard: &Shard,
     outgoing: &Outgoing<'a>,
     model: &str,
     account: &mut Account,
-) -> Result<Answer<'a>, GatewayError> {
+) -> Result<Answer<'a>, Failed<'a>> {
     let provider = &outgoing.upstream.id;
-    let refused = |account: &mut Account, error: ConnectError| {
+    let unreachable = |account: &mut Account, error: ConnectError| {
         account.detail = Some(error.to_string());
-        failure::of_connecting(&error, provider, model)
+        let why = if matches!(error, ConnectError::Exhausted) { Why::NoRoom } else { Why::Unreachable };
+        Failed { why, error: failure::of_connecting(&error, provider, model), answer: None }
     };
+    account.tries += 1;
     let mut connection =
-        shard.pool.checkout(outgoing.provider).await.map_err(|error| refused(account, error))?;
+        shard.pool.checkout(outgoing.provider).await.map_err(|error| unreachable(account, error))?;
     loop {
         account.sending();
         account.attempts += 1;
@@ -72,27 +127,36 @@ pub async fn send<'a>(
             .exchange(&Method::POST, outgoing.written(), shard.first_byte(account), shard.upstream_head)
             .await;
         match exchanged {
-            Ok(head) if head.status == StatusCode::UNAUTHORIZED => {
-                account.refused = true;
-                // It is our key that was refused, not the client's; and the message would show part of ours.
-                return Err(failure::upstream(provider, UpstreamFault::Auth));
-            }
             Ok(head) => {
                 account.first_byte();
                 learn::from(shard, outgoing, account, &connection, &head);
-                return Ok(Answer { connection, head, upstream: outgoing.upstream });
+                let why = why(head.status);
+                account.refused = head.status.as_u16() >= 400;
+                let hidden = head.status == StatusCode::UNAUTHORIZED;
+                let answer = Answer { connection, head, upstream: outgoing.upstream };
+                let Some(why) = why else { return Ok(answer) };
+                // It is our key that was refused, not the client's; and the message would show part of ours.
+                let error = failure::upstream(provider, UpstreamFault::Auth);
+                let answer = if hidden {
+                    answer.discard();
+                    None
+                } else {
+                    Some(answer)
+                };
+                return Err(Failed { why, error, answer });
             }
             Err(failed) if failed.replayable => {
                 drop(connection);
                 connection = Box::pin(shard.pool.open(outgoing.provider))
                     .await
-                    .map_err(|error| refused(account, error))?;
+                    .map_err(|error| unreachable(account, error))?;
                 // A fresh connection has served nothing, so a second failure is not replayable.
             }
             Err(failed) => {
                 account.detail = Some(failed.kind.to_string());
                 let began = matches!(failed.kind, FailureKind::Violation(_));
-                return Err(failure::upstream(provider, failure::of_exchange(&failed.kind, began)));
+                let error = failure::upstream(provider, failure::of_exchange(&failed.kind, began));
+                return Err(Failed { why: Why::Failed, error, answer: None });
             }
         }
     }

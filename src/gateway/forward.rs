@@ -1,28 +1,37 @@
-//! A request that goes to a provider.
+//! A request that goes to a provider, and to another one where the first fails.
+//!
+//! While nothing of an answer has gone to the client, a failed attempt may be repeated: with another key, then at
+//! another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
+//! take, and a budget of retries over all requests, so that an outage is not made worse.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
-use coo_shards::http1::server::{Request, Responder};
+use coo_shards::{
+    http1::server::{Request, Responder},
+    time,
+};
 
 use super::{
     account::Account,
-    attempt,
-    budget::reserve::{Begun, Spender},
+    attempt::{self, Failed, Why},
+    balance::{Outcome, Tried},
+    budget::reserve::{Begun, Lacking, Reservation, Spender},
     request::Context,
-    respond, route,
+    respond,
+    route::{self, Plan},
     shard::Shard,
 };
 use crate::{
-    config::budgets::KeyBudget,
+    config::budgets::{Counts, KeyBudget},
     dialect::openai::{
         error::GatewayError,
-        request::{self, Endpoint},
+        request::{self, Endpoint, RequestFacts},
         splice::Splice,
     },
 };
 
 /// The limits of who has none.
-static UNLIMITED: KeyBudget = KeyBudget { limits: [None; 6], max_tokens: None };
+static UNLIMITED: KeyBudget = KeyBudget { limits: [None; Counts::ALL.len()], max_tokens: None };
 
 /// Forwards `request` and passes the answer on; whether the client's connection may persist.
 ///
@@ -39,50 +48,167 @@ pub async fn forward(
     let body = request.body();
     let facts = request::scan(body, endpoint).map_err(GatewayError::Body)?;
     let name = facts.model(body);
-    let target = route::target(&shard.snapshot, context.client, &name)?;
-    let upstream = shard.snapshot.providers.get(target.provider).ok_or(GatewayError::Internal)?;
-    account.to(target.provider, &target.model, facts.stream);
+    let plan = route::plan(&shard.snapshot, context.client, &name)?;
+    // Where it fails before it was sent it is accounted to the first.
+    if let Some((provider, model)) = plan.get(0) {
+        account.to(provider, model, facts.stream);
+    }
     let no_capacity = || GatewayError::NoCapacity { model: name.to_string() };
     let _place = shard.admit().ok_or_else(no_capacity)?;
-
-    let turn = shard.turns.next(target.provider, upstream.keys.len()).ok_or_else(no_capacity)?;
+    shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
-    let chosen = if upstream.limited || client.is_limited() || shard.budget.has_rested(target.provider) {
-        let spender = Spender {
-            snapshot: &shard.snapshot,
-            client,
-            provider: target.provider,
-            upstream,
-            turn,
-            turns: upstream.keys.len(),
+    let wanted = Wanted { shard, plan: &plan, facts: &facts, body, client };
+    let mut tried = Tried::default();
+    loop {
+        let (target, chosen) = wanted.place(&tried, account).await?;
+        let (provider, upstream) = plan.upstream(target).ok_or(GatewayError::Internal)?;
+        let (_, model) = plan.get(target).ok_or(GatewayError::Internal)?;
+        let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
+        account.with(provider, model, chosen);
+        let prepared = match endpoint {
+            Endpoint::ChatCompletions => key.chat_head(),
+            Endpoint::Embeddings => key.embeddings_head(),
         };
-        match shard.budget.begin(&spender, &facts, &target.model, body)? {
-            Begun::Taken(chosen, reservation) => {
-                account.reservation = reservation;
-                chosen
+        let splice = Splice::new(body, &facts, model, upstream.ask_usage);
+        let outgoing = attempt::Outgoing { request, prepared, splice: &splice, upstream, provider };
+        let failed = match attempt::send(shard, &outgoing, model, account).await {
+            Ok(answer) => {
+                account.told(Outcome::Answered);
+                let hide_usage = facts.stream && upstream.ask_usage && !facts.asks_usage();
+                return respond::pass_on(shard, context, answer, hide_usage, responder, account).await;
             }
-            Begun::Lacking(key, reservation, lacking) => {
-                // On the heap: its waiting would burden every request's future.
-                let waiting = Box::pin(shard.budget.wait(spender, (key, reservation, lacking)));
-                let (chosen, reservation) = waiting.await?;
-                account.reservation = Some(reservation);
-                chosen
+            Err(failed) => failed,
+        };
+        account.told(match failed.why {
+            Why::Failed | Why::Unreachable => Outcome::Failed,
+            Why::Limited => Outcome::Limited,
+            Why::Revoked => Outcome::Revoked,
+            Why::NoRoom => Outcome::Cancelled,
+        });
+        tried.add(target, chosen);
+        if !wanted.again(&mut tried, failed.why, (provider, chosen), account).await {
+            return match failed {
+                Failed { answer: Some(answer), .. } => {
+                    respond::pass_on(shard, context, answer, false, responder, account).await
+                }
+                Failed { error, .. } => Err(error),
+            };
+        }
+        if let Some(answer) = failed.answer {
+            answer.discard();
+        }
+        account.start_over();
+    }
+}
+
+/// What a request wants, whoever serves it.
+struct Wanted<'a> {
+    shard: &'a Rc<Shard>,
+    plan: &'a Plan<'a>,
+    facts: &'a RequestFacts,
+    body: &'a [u8],
+    client: &'a KeyBudget,
+}
+
+impl<'a> Wanted<'a> {
+    /// Chooses a target and a key, and reserves what is needed.
+    async fn place(&self, tried: &Tried, account: &mut Account) -> Result<(usize, usize), GatewayError> {
+        let mut skipped = tried.clone();
+        let mut best: Option<(usize, usize, Box<Reservation>, Lacking)> = None;
+        while let Some((target, key)) =
+            self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, self.body.len())
+        {
+            let Some(spender) = self.spender(target, key, 1) else { break };
+            if !spender.upstream.limited && !self.client.is_limited() {
+                return Ok((target, key));
+            }
+            let (_, model) = self.plan.get(target).unwrap_or_default();
+            match self.shard.budget.begin(&spender, self.facts, model, self.body)? {
+                Begun::Taken(key, reservation) => {
+                    account.reservation = reservation;
+                    return Ok((target, key));
+                }
+                Begun::Lacking(key, reservation, lack) => {
+                    let of_client = lack.is_of(self.client);
+                    if of_client || best.as_ref().is_none_or(|(.., known)| lack.when() < known.when()) {
+                        best = Some((target, key, reservation, lack));
+                    }
+                    if of_client {
+                        // The same wherever it goes.
+                        break;
+                    }
+                    skipped.add(target, key);
+                }
             }
         }
-    } else {
-        turn
-    };
-    let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
-    account.key = Some(chosen);
-    let prepared = match endpoint {
-        Endpoint::ChatCompletions => key.chat_head(),
-        Endpoint::Embeddings => key.embeddings_head(),
-    };
-    let splice = Splice::new(body, &facts, &target.model, upstream.ask_usage);
-    let outgoing =
-        attempt::Outgoing { request, prepared, splice: &splice, upstream, provider: target.provider };
-    let answer = attempt::send(shard, &outgoing, &target.model, account).await?;
-    let hide_usage = facts.stream && upstream.ask_usage && !facts.asks_usage();
-    respond::pass_on(shard, context, answer, hide_usage, responder, account).await
+        let (target, spender, lacking) = match best {
+            Some((target, key, reservation, lack)) => {
+                (target, self.spender(target, key, 1), (key, reservation, lack))
+            }
+            // All that are left rest, as their provider said.
+            None => {
+                let target = (0..self.plan.len())
+                    .find(|&target| {
+                        self.plan.get(target).is_some_and(|(provider, _)| self.plan.allows(provider))
+                    })
+                    .ok_or(GatewayError::Internal)?;
+                let (_, model) = self.plan.get(target).unwrap_or_default();
+                let spender = self.spender(target, 0, usize::MAX).ok_or(GatewayError::Internal)?;
+                match self.shard.budget.begin(&spender, self.facts, model, self.body)? {
+                    Begun::Taken(key, reservation) => {
+                        account.reservation = reservation;
+                        return Ok((target, key));
+                    }
+                    Begun::Lacking(key, reservation, lack) => {
+                        (target, Some(spender), (key, reservation, lack))
+                    }
+                }
+            }
+        };
+        let spender = spender.ok_or(GatewayError::Internal)?;
+        // On the heap: its waiting would burden every request's future.
+        let (key, reservation) = Box::pin(self.shard.budget.wait(spender, lacking)).await?;
+        account.reservation = Some(reservation);
+        Ok((target, key))
+    }
+
+    fn spender(&self, target: usize, turn: usize, turns: usize) -> Option<Spender<'a>> {
+        let (provider, upstream) = self.plan.upstream(target)?;
+        Some(Spender { snapshot: self.plan.snapshot, client: self.client, provider, upstream, turn, turns })
+    }
+
+    /// Whether to try again after a failure; waits where it is to be with the same key.
+    async fn again(
+        &self,
+        tried: &mut Tried,
+        why: Why,
+        (provider, key): (usize, usize),
+        account: &Account,
+    ) -> bool {
+        let Shard { balance, budget, .. } = &**self.shard;
+        if account.tries >= balance.rules().max_attempts {
+            return false;
+        }
+        let other = balance.has_other(self.plan, tried, budget);
+        if !other && matches!(why, Why::Limited | Why::Revoked | Why::NoRoom) {
+            return false;
+        }
+        let now = budget.now();
+        if !balance.may_retry(now) {
+            return false;
+        }
+        if other {
+            return true;
+        }
+        let rest = Duration::from_millis(budget.rests(provider, key).saturating_sub(now));
+        let pause = balance.pause(account.tries.saturating_sub(1)).max(rest);
+        // A longer rest is for the client to wait for.
+        if rest > budget.patience() || pause >= self.shard.time_left(account) {
+            return false;
+        }
+        Box::pin(time::sleep(pause)).await;
+        tried.clear();
+        true
+    }
 }

@@ -29,7 +29,9 @@ pub fn from(
     let Some(key) = account.key else { return };
     let refused = matches!(head.status.as_u16(), 429 | 529);
     let limits = outgoing.upstream.keys.get(key).map(|key| key.budget).unwrap_or_default();
-    if !refused && !limits.is_limited() {
+    // One that is overloaded may say for how long.
+    let busy = head.status.as_u16() == 503;
+    if !refused && !busy && !limits.is_limited() {
         return;
     }
     let bytes = connection.head_bytes();
@@ -50,7 +52,7 @@ pub fn from(
             shard.budget.close(id, limit.home, remaining, after(left.reset));
         }
     }
-    if refused {
+    if refused || (busy && advice.retry_after.is_some()) {
         let wait = advice.retry_after.unwrap_or(DEFAULT_REST);
         shard.budget.rest(outgoing.provider, key, after(wait));
     }

@@ -2,13 +2,15 @@
 //!
 //! [`serve`] is one client connection. For each request: parse the head (the engine), find the route
 //! ([`request`]), authenticate ([`auth`]), read the body, and then [`answer`]: resolve the model ([`route`]),
-//! reserve what it will use from one of the provider's keys ([`budget`]), send it to the provider ([`attempt`]), pass the answer on ([`respond`]) and settle
-//! the account ([`account`]). Everything here runs on one shard and touches only that shard's memory.
+//! choose a provider and one of its keys ([`balance`]), reserve what it will use ([`budget`]), send it to the provider
+//! ([`attempt`]) and, where that fails, to another ([`forward`]), pass the answer on ([`respond`]) and settle the account
+//! ([`account`]). Everything here runs on one shard and touches only that shard's memory.
 
 pub mod access_log;
 pub mod account;
 pub mod attempt;
 pub mod auth;
+pub mod balance;
 pub mod budget;
 pub mod failure;
 pub mod forward;

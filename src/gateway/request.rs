@@ -1,9 +1,9 @@
 //! What a request head asks for: the route, the client, and whether it is refused already.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coo_shards::http1::{
-    head::{Known, RequestHead, Version},
+    head::{Field, Known, RequestHead, Version},
     server::Receiver,
 };
 use http::Method;
@@ -61,6 +61,8 @@ pub struct Context {
     pub method: Method,
     /// See `method`.
     pub path: String,
+    /// How long the client will wait: its `x-request-timeout`.
+    pub patience: Option<Duration>,
     keep_alive: bool,
 }
 
@@ -82,6 +84,7 @@ impl Context {
             peer: receiver.peer,
             method: head.method.clone(),
             path: String::new(),
+            patience: None,
             keep_alive: head.keep_alive,
         };
         match route(&head.method, &path, &shard.metrics_path) {
@@ -97,6 +100,7 @@ impl Context {
         }
         if context.refusal.is_none() && matches!(context.route, Route::Forward(_)) {
             context.refusal = unsupported_coding(head, bytes);
+            context.patience = patience(head, bytes);
         }
         context.path = path.into_owned();
         context
@@ -115,6 +119,23 @@ fn unsupported_coding(head: &RequestHead, bytes: &[u8]) -> Option<GatewayError> 
     let value = field.value(bytes);
     (!value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
         .then_some(GatewayError::UnsupportedMediaType)
+}
+
+/// `x-request-timeout`: how long the client will wait, in seconds (`30`, `2.5`) or with a unit (`30s`, `500ms`).
+/// What cannot be read is as if it were absent.
+fn patience(head: &RequestHead, bytes: &[u8]) -> Option<Duration> {
+    let is = |field: &&Field| {
+        field.known == Known::Other && field.name(bytes).eq_ignore_ascii_case(b"x-request-timeout")
+    };
+    let value = head.fields.iter().find(is)?.value(bytes);
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 0.001),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
+    };
+    let seconds: f64 = number.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds * unit).ok().filter(|patience| !patience.is_zero())
 }
 
 fn is_api(path: &str) -> bool {

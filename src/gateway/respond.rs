@@ -17,7 +17,7 @@ use coo_shards::{
 };
 use http::StatusCode;
 
-use super::{account::Account, attempt::Answer, failure, request::Context, shard::Shard};
+use super::{account::Account, attempt::Answer, balance::Outcome, failure, request::Context, shard::Shard};
 use crate::dialect::{
     openai::{
         error::{GatewayError, UpstreamFault},
@@ -62,7 +62,7 @@ fn is_event_stream(answer: &Answer<'_>) -> bool {
 }
 
 /// Appends status line and the end-to-end fields of the provider's answer.
-fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context) {
+fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context, tries: u32) {
     encode::status_line(out, answer.head.status);
     let bytes = answer.connection.head_bytes();
     for field in &answer.head.fields {
@@ -74,6 +74,12 @@ fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Contex
     if let Some(client) = context.client {
         shard.write_limits(client, out);
     }
+    // Who answered, and after how many attempts.
+    out.extend_from_slice(b"x-coo-provider: ");
+    out.extend_from_slice(answer.upstream.id.as_bytes());
+    out.extend_from_slice(b"\r\nx-coo-attempts: ");
+    out.extend_from_slice(itoa::Buffer::new().format(tries).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a provider's header field goes on: end-to-end, and about the answer, not about the provider's site
@@ -110,7 +116,7 @@ async fn whole(
     let id = &answer.upstream.id;
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer, shard, context);
+    begin(out.vec_mut(), &answer, shard, context, account.tries);
     answer.connection.consume_head(&answer.head);
     let mut scanner = UsageScanner::new();
     let mut body = Buf::empty();
@@ -145,6 +151,7 @@ async fn whole(
             Ok(true) => {}
             Ok(false) => break Some(true),
             Err(kind) => {
+                account.told(Outcome::Failed);
                 account.detail = Some(kind.to_string());
                 return Err(failure::upstream(id, failure::of_exchange(&kind, true)));
             }
@@ -270,7 +277,7 @@ async fn stream(
     let chunked = context.version == Version::Http11;
     let persist = context.persists(shard) && chunked;
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer, shard, context);
+    begin(out.vec_mut(), &answer, shard, context, account.tries);
     finish_head(out.vec_mut(), None, context, persist);
     answer.connection.consume_head(&answer.head);
     let mut filter = StreamFilter::new(hide_usage);
@@ -366,7 +373,10 @@ async fn stream(
     }
     account.stream_ended(&filter);
     match &error {
-        Some(error) => account.failed(error, StatusCode::OK),
+        Some(error) => {
+            account.told(Outcome::Failed);
+            account.failed(error, StatusCode::OK);
+        }
         None => answer.connection.release(),
     }
     let sent = responder.send(out).await;

@@ -20,42 +20,92 @@ use super::{
     shard::Shard,
 };
 use crate::{
-    config::snapshot::{ClientId, ProviderId, Snapshot},
+    config::{
+        routes::Route as Targets,
+        snapshot::{Client, ClientId, ProviderId, Snapshot, Upstream},
+    },
     dialect::openai::{error::GatewayError, models},
 };
 
-/// Where a model is served.
-#[derive(Debug)]
-pub struct Target<'a> {
-    /// The provider.
-    pub provider: ProviderId,
-    /// The provider's own name of the model.
-    pub model: Cow<'a, str>,
+/// Where a request may go: targets to choose among, then those to fall back to.
+pub struct Plan<'a> {
+    /// The compiled configuration.
+    pub snapshot: &'a Snapshot,
+    /// The number of the route, where there is more than one target.
+    pub route: Option<usize>,
+    client: Option<&'a Client>,
+    many: Option<&'a Targets>,
+    one: (ProviderId, &'a str),
 }
 
-/// The target of the model `name` for `client`.
+impl<'a> Plan<'a> {
+    /// How many targets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.many.map_or(1, |route| route.targets.len())
+    }
+
+    /// Whether there is none, which is never so.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of them are to choose among.
+    #[must_use]
+    pub fn choices(&self) -> usize {
+        self.many.map_or(1, |route| route.choices)
+    }
+
+    /// The provider of a target, and its name of the model.
+    #[must_use]
+    pub fn get(&self, target: usize) -> Option<(ProviderId, &'a str)> {
+        match self.many {
+            None => (target == 0).then_some(self.one),
+            Some(route) => route.targets.get(target).map(|target| (target.provider, target.model.as_str())),
+        }
+    }
+
+    /// The same, with what is known of the provider.
+    #[must_use]
+    pub fn upstream(&self, target: usize) -> Option<(ProviderId, &'a Upstream)> {
+        let (provider, _) = self.get(target)?;
+        Some((provider, self.snapshot.providers.get(provider)?))
+    }
+
+    /// Whether the client may use it and its protocol is spoken.
+    #[must_use]
+    pub fn allows(&self, provider: ProviderId) -> bool {
+        self.client.is_some_and(|client| client.may_use(provider))
+            && self.snapshot.providers.get(provider).is_some_and(|up| up.kind.openai_compatible())
+    }
+}
+
+/// Where the model `name` of `client` may be served.
 ///
 /// # Errors
-/// Unknown model, provider not allowed to this client, or a provider whose type is not built yet.
-pub fn target<'a>(
+/// Unknown model, no provider allowed to this client, or none of a type that is built.
+pub fn plan<'a>(
     snapshot: &'a Snapshot,
     client: Option<ClientId>,
     name: &'a Cow<'a, str>,
-) -> Result<Target<'a>, GatewayError> {
+) -> Result<Plan<'a>, GatewayError> {
     let unknown = || GatewayError::ModelNotFound { model: name.to_string() };
-    let (provider, model) = snapshot.resolve(name).ok_or_else(unknown)?;
-    let upstream = snapshot.providers.get(provider).ok_or_else(unknown)?;
+    let one = snapshot.resolve(name).ok_or_else(unknown)?;
     let client = client.and_then(|client| snapshot.clients.get(client));
-    if !client.is_some_and(|client| client.may_use(provider)) {
+    let (route, many) = snapshot.routes.get(name).unzip();
+    let plan = Plan { snapshot, route, client, many, one };
+    if (0..plan.len()).any(|target| plan.get(target).is_some_and(|(provider, _)| plan.allows(provider))) {
+        return Ok(plan);
+    }
+    let upstream = snapshot.providers.get(one.0).ok_or_else(unknown)?;
+    if !client.is_some_and(|client| client.may_use(one.0)) {
         return Err(GatewayError::ProviderNotAllowed { provider: upstream.id.clone() });
     }
-    if !upstream.kind.openai_compatible() {
-        return Err(GatewayError::ProviderNotBuilt {
-            provider: upstream.id.clone(),
-            kind: upstream.kind.name().to_owned(),
-        });
-    }
-    Ok(Target { provider, model: Cow::Borrowed(model) })
+    Err(GatewayError::ProviderNotBuilt {
+        provider: upstream.id.clone(),
+        kind: upstream.kind.name().to_owned(),
+    })
 }
 
 /// Answers a route that needs no provider.

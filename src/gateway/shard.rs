@@ -23,9 +23,9 @@ use coo_shards::{
 use super::{
     access_log::AccessLog,
     account::Account,
-    budget::{self, Budget},
+    balance::{self, Balance},
+    budget::{self, Budget, Note},
     metrics::Metrics,
-    select::RoundRobin,
 };
 use crate::config::{
     UpstreamTimeouts,
@@ -68,6 +68,8 @@ pub struct Sample {
     pub standings: Vec<Standing>,
     /// By limit, what this shard found spent beyond what was reserved.
     pub excesses: Vec<i64>,
+    /// Its providers' keys, as it sees them.
+    pub keys: Vec<balance::KeyLook>,
 }
 
 /// All that a shard is built from; made on the main thread, moved to the shard's.
@@ -110,6 +112,10 @@ pub struct Setup {
     pub drain: Duration,
     /// Limits, and the way to other shards that share them.
     pub budget: budget::Setup,
+    /// How providers and keys are chosen.
+    pub balance: balance::Rules,
+    /// `policy.weights`.
+    pub weights: Vec<(String, u32)>,
 }
 
 /// What the requests of one shard share.
@@ -130,8 +136,8 @@ pub struct Shard {
     pub metrics_path: String,
     /// Upstream connections.
     pub pool: Pool,
-    /// Whose turn it is among a provider's keys.
-    pub turns: RoundRobin,
+    /// Which provider and key a request goes to.
+    pub balance: Balance,
     /// Counters.
     pub metrics: RefCell<Metrics>,
     /// The access log.
@@ -178,7 +184,14 @@ impl Shard {
     /// How long to wait for the first byte of an answer.
     #[must_use]
     pub fn first_byte(&self, account: &Account) -> Duration {
-        self.within_total(account, self.timeouts.first_byte)
+        let one = self.balance.rules().attempt_timeout.unwrap_or(Duration::MAX);
+        self.within_total(account, self.timeouts.first_byte.min(one))
+    }
+
+    /// How much longer a request may take at all.
+    #[must_use]
+    pub fn time_left(&self, account: &Account) -> Duration {
+        self.within_total(account, Duration::MAX)
     }
 
     /// How long to wait for more of an answer.
@@ -188,7 +201,8 @@ impl Shard {
     }
 
     fn within_total(&self, account: &Account, wait: Duration) -> Duration {
-        wait.min(self.timeouts.total.saturating_sub(account.received.elapsed()))
+        let total = account.patience.map_or(self.timeouts.total, |own| own.min(self.timeouts.total));
+        wait.min(total.saturating_sub(account.received.elapsed()))
     }
 
     /// Appends to a response head what is left of a client's limits.
@@ -241,6 +255,7 @@ impl Shard {
             upstream: self.pool.counts(),
             standings: self.budget.standings(),
             excesses: self.budget.excesses(),
+            keys: self.balance.look(self.budget.now()),
         }
     }
 }
@@ -251,10 +266,11 @@ impl Shard {
 /// The error of adopting a listener or the mailbox.
 pub async fn run(setup: Setup) -> io::Result<()> {
     let Setup { index, spread, inbox, shards, listeners, max_connections, drain, .. } = setup;
+    let now = setup.budget.clock.now();
     let shard = Rc::new(Shard {
         index,
+        balance: Balance::new(&setup.snapshot, setup.balance, &setup.weights, index, now),
         budget: Budget::new(setup.budget, index, shards.len()),
-        turns: RoundRobin::new(setup.snapshot.providers.len(), index),
         snapshot: setup.snapshot,
         limits: Rc::new(setup.limits),
         tls: setup.tls,
@@ -278,7 +294,10 @@ pub async fn run(setup: Setup) -> io::Result<()> {
     let counting = Rc::clone(&shard);
     time::on_tick(Rc::new(move |_| counting.budget.tick()));
     let (telling, port) = (Rc::clone(&shard), shard.budget.port());
-    monoio::spawn(port.run(move |from, note| telling.budget.handle(from, note)));
+    monoio::spawn(port.run(move |from, note| match note {
+        Note::News(news) => telling.balance.heard(news, telling.budget.now()),
+        note => telling.budget.handle(from, note),
+    }));
 
     let receiving = Rc::clone(&shard);
     monoio::spawn(inbox.run(move |message| match message {

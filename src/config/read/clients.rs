@@ -2,6 +2,7 @@
 
 use super::{header_secret, id, limits};
 use crate::config::field::Section;
+use crate::config::limits::MAX_TARGETS;
 use crate::config::schema::{Allowed, Client};
 use crate::config::validate::Names;
 
@@ -60,22 +61,36 @@ fn allowed<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Allowed {
     Allowed::Only(ids)
 }
 
-/// `alias: provider_id:model`, split at the first colon: a model's name may hold more of them.
-pub(super) fn aliases<'a>(root: &Section<'a>, names: &mut Names<'a>) -> Vec<(String, String, String)> {
+/// `alias: provider_id:model`, or a list of such targets, split at the first colon: a model's name may hold more
+/// of them.
+pub(super) fn aliases<'a>(root: &Section<'a>, names: &mut Names<'a>) -> Vec<(String, Vec<(String, String)>)> {
     let mut out = Vec::new();
     for (alias, field) in root.section("model_aliases").entries() {
-        let target = field.parse("a text", |text| match text.split_once(':') {
-            Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
-                Ok((provider.to_owned(), model.to_owned()))
-            }
-            _ => Err("expected provider_id:model"),
-        });
         if alias.is_empty() {
             field.error("an alias needs a name", None);
         }
-        if let Some((provider, model)) = target {
-            names.uses(field, provider.clone());
-            out.push((alias.to_owned(), provider, model));
+        let items = if field.is_list() { field.items() } else { vec![field.clone()] };
+        if items.is_empty() || items.len() > MAX_TARGETS {
+            field.error(format!("expected 1 to {MAX_TARGETS} targets"), None);
+        }
+        let mut targets: Vec<(String, String)> = Vec::new();
+        for item in items {
+            let target = item.parse("a text", |text| match text.split_once(':') {
+                Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
+                    Ok((provider.to_owned(), model.to_owned()))
+                }
+                _ => Err("expected provider_id:model"),
+            });
+            let Some(target) = target else { continue };
+            if targets.contains(&target) {
+                item.warn("a target is listed twice", None);
+            } else {
+                names.uses(item, target.0.clone());
+                targets.push(target);
+            }
+        }
+        if !targets.is_empty() {
+            out.push((alias.to_owned(), targets));
         }
     }
     out

@@ -76,7 +76,7 @@ fn retry(section: &Section<'_>) -> Retry {
     let attempts = section.count("max_attempts", 1..=MAX_RETRY_ATTEMPTS, DEFAULT_RETRY_ATTEMPTS);
     Retry {
         max_attempts: u32::try_from(attempts).unwrap_or(1),
-        timeout: section.timeout("timeout").unwrap_or(DEFAULT_RETRY_TIMEOUT),
+        timeout: section.timeout("timeout"),
         interval: section
             .get("interval")
             .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_TIMEOUT))

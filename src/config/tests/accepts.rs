@@ -132,7 +132,7 @@ fn everything_the_original_knows_is_accepted() {
     assert_eq!(config.logging.access.target, file);
     assert_eq!(config.logging.access.rotation.max_bytes, 100 << 20);
     assert_eq!(config.clients[0].id, "client-1");
-    let alias = ("ft".into(), "openai".into(), "ft:gpt-4o:acme::id".into());
+    let alias = ("ft".into(), vec![("openai".into(), "ft:gpt-4o:acme::id".into())]);
     assert_eq!(config.aliases[1], alias);
     let limits = config.providers[0].limits;
     assert_eq!((limits.req_per_min, limits.max_tokens), (Some(200), None));
@@ -150,17 +150,7 @@ fn everything_the_original_knows_is_accepted() {
         "server.webui",
         "storage.config",
         "logging.providers",
-        "policy.strategy",
-        "policy.algorithm",
-        "policy.weights",
-        "policy.latency_threshold_ms",
-        "policy.health_check_interval",
-        "policy.priority",
-        "policy.hybrid_weights",
-        "policy.retry",
-        "policy.fallback",
         "policy.cache",
-        "load_balancer.key_rotation",
         "cache.semantic",
         "http.version",
         "http.max_concurrent_streams",

@@ -254,7 +254,15 @@ fn every_error_has_its_place_and_words() {
             with_provider("model_aliases: {a: 'gemini:x:y'}\n"),
             "1:20 model_aliases.a: no provider has the id `gemini` | the providers are: openai",
         ),
-        (with_provider("model_aliases: {a: [b]}\n"), "1:20 model_aliases.a: expected a text, found a list"),
+        (
+            with_provider("model_aliases: {a: [b]}\n"),
+            "1:21 model_aliases.a[0]: `b`: expected provider_id:model",
+        ),
+        (with_provider("model_aliases: {a: []}\n"), "1:20 model_aliases.a: expected 1 to 16 targets"),
+        (
+            with_provider("model_aliases: {a: ['openai:m', 'x:m']}\n"),
+            "1:33 model_aliases.a[1]: no provider has the id `x` | the providers are: openai",
+        ),
         // policy
         (
             with_provider("policy: {strategy: fastest}\n"),

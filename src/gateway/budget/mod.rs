@@ -28,6 +28,7 @@ use coo_shards::{
     time,
 };
 
+use super::balance::News;
 use crate::config::{TokenReserve, snapshot::ProviderId};
 
 /// Messages between two shards that may be under way. One of each kind per tick is usual.
@@ -61,6 +62,8 @@ pub enum Note {
     Leave(i64, bool),
     /// The store is back.
     Rejoin,
+    /// What a shard found out about a provider or one of its keys.
+    News(News),
     /// A provider said how much it will still take of a limit until then; to the limit's home.
     Close(LimitId, i64, Millis),
 }
@@ -183,6 +186,18 @@ impl Budget {
         self.clock.now()
     }
 
+    /// The time of the last tick, for what need not know it closer: reading the clock costs more than most of it.
+    #[must_use]
+    pub fn about_now(&self) -> Millis {
+        self.last_tick.get()
+    }
+
+    /// How long a request may wait for what it needs.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.rules.wait
+    }
+
     /// Takes a message from shard `from`.
     pub fn handle(&self, from: usize, note: Note) {
         let now = self.now();
@@ -217,8 +232,8 @@ impl Budget {
                 };
                 self.send(from, Note::Ready(reports));
             }
-            // For the party beside the shards.
-            Note::Sync(_) | Note::Ready(_) => {}
+            // For the party beside the shards, and for the shard itself.
+            Note::Sync(_) | Note::Ready(_) | Note::News(_) => {}
         }
     }
 
@@ -309,6 +324,19 @@ impl Budget {
         }
     }
 
+    /// Tells all other shards what this one found out.
+    pub fn tell(&self, news: News) {
+        for shard in (0..self.shards()).filter(|&shard| shard != self.index) {
+            self.send(shard, Note::News(news));
+        }
+    }
+
+    /// What is left of a limit, as far as this shard knows.
+    #[must_use]
+    pub fn remaining(&self, limit: LimitId) -> i64 {
+        self.wallet.borrow().remaining(limit)
+    }
+
     /// The shards; with a store there is one party more.
     fn shards(&self) -> usize {
         self.port.parties() - usize::from(self.round > 0)
@@ -318,12 +346,6 @@ impl Budget {
         if let Some(slot) = self.rests.borrow_mut().get_mut(provider).and_then(|keys| keys.get_mut(key)) {
             *slot = until.max(*slot);
         }
-    }
-
-    /// Whether any key of a provider ever had to rest.
-    #[must_use]
-    pub fn has_rested(&self, provider: ProviderId) -> bool {
-        self.rests.borrow().get(provider).is_some_and(|keys| keys.iter().any(|&until| until > 0))
     }
 
     /// Until when a key rests; 0 or a time that has passed where it does not.

@@ -313,8 +313,7 @@ impl Budget {
                     Err(lack) => Lacking::Limit(lack),
                 }
             };
-            let of_client = matches!(lack, Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _) | Lack::Never(limit))
-                if client.limits.contains(&Some(limit)));
+            let of_client = lack.is_of(client);
             if best.is_none_or(|(_, known)| lack.when() < known.when()) || of_client {
                 best = Some((index, lack));
             }
@@ -357,8 +356,16 @@ pub enum Lacking {
 }
 
 impl Lacking {
+    /// Whether it is one of the limits of `client`, which no other key would change.
+    #[must_use]
+    pub fn is_of(&self, client: &KeyBudget) -> bool {
+        matches!(self, Self::Limit(Lack::Wait(limit) | Lack::Later(limit, _) | Lack::Never(limit))
+            if client.limits.contains(&Some(*limit)))
+    }
+
     /// When it will be over, as far as is known: 0 where it may be any moment.
-    fn when(&self) -> Millis {
+    #[must_use]
+    pub fn when(&self) -> Millis {
         match *self {
             Self::Limit(Lack::Wait(_)) => 0,
             Self::Limit(Lack::Later(_, at)) | Self::Resting(at) => at,

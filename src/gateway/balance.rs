@@ -1,0 +1,541 @@
+//! Which provider and key a request goes to: what this shard knows of them, and the choice.
+//!
+//! The strategies and what a key's health is are in [`super::select`], pure; here they meet requests. Each shard
+//! knows what it saw itself, and when it finds that a key or a provider is to rest it tells the others.
+
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
+
+use coo_shards::budget::Millis;
+
+use super::{
+    budget::Budget,
+    route::Plan,
+    select::{
+        Candidate, Rng, Strategies,
+        health::{Failure, HealthRules, KeyHealth, Standing},
+        latency::{Ewma, PeakEwma},
+        outlier::{Ejection, EjectionRules},
+        retry::{RetryBudget, backoff},
+    },
+};
+use crate::config::{
+    Algorithm, HybridWeights, KeyRotation, Policy,
+    budgets::Counts,
+    snapshot::{ProviderId, Snapshot, Upstream},
+};
+
+/// A peak of the time to the first byte is forgotten to 1/e after this.
+const LATENCY_MEMORY: Millis = 10_000;
+/// Of requests, the share that may be tried again.
+const RETRY_SHARE: f32 = 0.1;
+/// And so many a second in any case, on each shard.
+const RETRIES_PER_S: f32 = 1.0;
+/// The longest pause before a retry.
+const MAX_BACKOFF: Millis = 10_000;
+/// A token is about so many bytes of a request, to compare prices.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Tokens of an answer, to compare prices.
+const OUTPUT_TOKENS: u64 = 256;
+/// Most candidates that one request tries: `retry.max_attempts` is at most 10.
+const MOST_TRIED: usize = 16;
+
+/// The policy, as the request path needs it.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    algorithm: Algorithm,
+    weights: HybridWeights,
+    slow_us: f32,
+    max_keys: usize,
+    /// Attempts of one request, the first included.
+    pub max_attempts: u32,
+    /// Patience with one attempt, where it is less than with all.
+    pub attempt_timeout: Option<Duration>,
+    interval: Millis,
+    health: HealthRules,
+    ejection: EjectionRules,
+}
+
+impl Rules {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
+        let millis = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
+        // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
+        // a quarter and then starts for half of one.
+        let interval = millis(policy.health_check_interval);
+        Self {
+            algorithm: policy.algorithm,
+            weights: policy.hybrid_weights,
+            slow_us: policy.latency_threshold.as_micros() as f32,
+            max_keys: usize::try_from(rotation.max_keys_per_provider).unwrap_or(usize::MAX).max(1),
+            max_attempts: policy.retry.max_attempts,
+            attempt_timeout: policy.retry.timeout,
+            interval: millis(policy.retry.interval),
+            health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
+            ejection: EjectionRules {
+                base: interval / 2,
+                max: interval,
+                slow_start: interval / 2,
+                ..EjectionRules::default()
+            },
+        }
+    }
+}
+
+/// What a request has tried already.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    list: [(u16, u16); MOST_TRIED],
+    len: u16,
+}
+
+impl Tried {
+    /// Adds a key of a target.
+    pub fn add(&mut self, target: usize, key: usize) {
+        if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
+            *slot = (target as u16, key as u16);
+            self.len += 1;
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Whether nothing was tried.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn has(&self, target: usize, key: usize) -> bool {
+        self.list.iter().take(self.len.into()).any(|tried| *tried == (target as u16, key as u16))
+    }
+}
+
+/// What an attempt showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer began; one that refuses the client's request is an answer.
+    Answered,
+    /// The provider failed, or could not be reached.
+    Failed,
+    /// The key's limit is reached, for so long.
+    Limited,
+    /// The provider does not know the key (any more).
+    Revoked,
+    /// It says nothing: the client left.
+    Cancelled,
+}
+
+/// What other shards should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A key is to rest until then; 0: it works again.
+    Key(ProviderId, usize, Millis),
+    /// A provider is ejected until then; 0: it works again.
+    Provider(ProviderId, Millis),
+}
+
+/// A request under way with a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Underway {
+    provider: ProviderId,
+    key: usize,
+    /// When, where the algorithm looks at latency.
+    sent: Option<Instant>,
+    /// Whether its outcome is known already; only its end is not.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct KeyState {
+    health: KeyHealth,
+    /// Until when it rests as another shard found.
+    heard: Millis,
+    in_flight: u32,
+    first_byte: PeakEwma,
+    per_token: Ewma,
+}
+
+#[derive(Debug)]
+struct ProviderState {
+    ejection: Ejection,
+    /// Until when it is out as another shard found.
+    heard: Millis,
+    weight: u32,
+    keys: Vec<KeyState>,
+}
+
+#[derive(Debug)]
+struct State {
+    providers: Vec<ProviderState>,
+    strategies: Strategies,
+    retries: RetryBudget,
+    rng: Rng,
+    /// Reused from choice to choice.
+    candidates: Vec<Candidate>,
+}
+
+/// What a shard knows of providers and keys.
+pub struct Balance {
+    rules: Rules,
+    routes: usize,
+    state: RefCell<State>,
+}
+
+impl Balance {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(
+        snapshot: &Snapshot,
+        rules: Rules,
+        weights: &[(String, u32)],
+        shard: usize,
+        now: Millis,
+    ) -> Self {
+        let keys = |provider: &Upstream| provider.keys.len().min(rules.max_keys);
+        let of_route = |targets: &[ProviderId]| {
+            targets.iter().filter_map(|&provider| snapshot.providers.get(provider)).map(keys).sum::<usize>()
+        };
+        let routes = snapshot.routes.all().map(|route| {
+            let choices = route.targets.iter().take(route.choices);
+            of_route(&choices.map(|target| target.provider).collect::<Vec<_>>())
+        });
+        let counts: Vec<usize> = routes.chain(snapshot.providers.iter().map(keys)).collect();
+        let seed = shard as u64 + 1;
+        let key = || KeyState {
+            health: KeyHealth::new(),
+            heard: 0,
+            in_flight: 0,
+            first_byte: PeakEwma::new(LATENCY_MEMORY),
+            per_token: Ewma::new(LATENCY_MEMORY),
+        };
+        // A provider without a weight among some that have one gets none.
+        let weight = |id: &str| match weights.iter().find(|(name, _)| name == id) {
+            Some((_, weight)) => *weight,
+            None => u32::from(weights.is_empty()),
+        };
+        let providers = snapshot
+            .providers
+            .iter()
+            .map(|provider| ProviderState {
+                ejection: Ejection::new(),
+                heard: 0,
+                weight: weight(&provider.id),
+                keys: provider.keys.iter().map(|_| key()).collect(),
+            })
+            .collect();
+        Self {
+            routes: snapshot.routes.len(),
+            state: RefCell::new(State {
+                providers,
+                strategies: Strategies::new(counts, rules.weights, seed),
+                retries: RetryBudget::new(RETRY_SHARE, RETRIES_PER_S, now),
+                rng: Rng::new(seed ^ now),
+                candidates: Vec::new(),
+            }),
+            rules,
+        }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The target and the key to try next: of those to choose among while one of them is left, then of those to
+    /// fall back to in order. `None` where all were tried or are resting on their provider's word.
+    #[must_use]
+    pub fn choose(
+        &self,
+        plan: &Plan<'_>,
+        tried: &Tried,
+        budget: &Budget,
+        bytes: usize,
+    ) -> Option<(usize, usize)> {
+        if plan.len() == 1 && plan.upstream(0).is_some_and(|(_, upstream)| upstream.keys.len() == 1) {
+            // There is nothing to choose, whatever is known of it.
+            let rests = budget.rests(plan.get(0)?.0, 0);
+            return (tried.is_empty() && (rests == 0 || rests <= budget.now())).then_some((0, 0));
+        }
+        let mut state = self.state.borrow_mut();
+        let own = |target: usize| Some(self.routes + plan.get(target)?.0);
+        let route = plan.route.or_else(|| own(0))?;
+        let chosen = self.among(&mut state, plan, route, 0..plan.choices(), tried, budget, bytes);
+        chosen.or_else(|| {
+            (plan.choices()..plan.len()).find_map(|target| {
+                self.among(&mut state, plan, own(target)?, target..target + 1, tried, budget, bytes)
+            })
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn among(
+        &self,
+        state: &mut State,
+        plan: &Plan<'_>,
+        route: usize,
+        targets: std::ops::Range<usize>,
+        tried: &Tried,
+        budget: &Budget,
+        bytes: usize,
+    ) -> Option<(usize, usize)> {
+        let State { providers, strategies, candidates, .. } = state;
+        candidates.clear();
+        let looks_at_limits = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::CostOptimized);
+        let now = budget.now();
+        let may_fall_back = targets.start == 0 && plan.len() > plan.choices() && tried.is_empty();
+        let (mut any, mut well) = (false, false);
+        for target in targets {
+            let Some((provider, upstream)) = plan.upstream(target) else { continue };
+            let Some(known) = providers.get(provider) else { continue };
+            let allowed = plan.allows(provider);
+            let in_use = known.heard <= now && known.ejection.is_available(now, &self.rules.ejection);
+            let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
+            let cost = price(bytes as u64 / BYTES_PER_TOKEN, upstream.input_price.0)
+                .saturating_add(price(OUTPUT_TOKENS, upstream.output_price.0));
+            let ramp = known.ejection.ramp(now, &self.rules.ejection);
+            for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
+                let possible = allowed && !tried.has(target, key) && budget.rests(provider, key) <= now;
+                let works =
+                    in_use && state.heard <= now && state.health.is_available(now, &self.rules.health);
+                any |= possible;
+                well |= possible && works;
+                let (requests_left, tokens_left) = match upstream.keys.get(key) {
+                    Some(key) if looks_at_limits => budget.shares_left(plan.snapshot, &key.budget),
+                    _ => (1.0, 1.0),
+                };
+                let latency_us = state.first_byte.value(now);
+                candidates.push(Candidate {
+                    target: target as u16,
+                    key: key as u16,
+                    // What only seems not to work is told apart below.
+                    available: possible && works,
+                    slow: latency_us > self.rules.slow_us,
+                    weight: known.weight,
+                    in_flight: state.in_flight,
+                    latency_us,
+                    per_token_us: state.per_token.value(),
+                    error: state.health.error(now, &self.rules.health),
+                    tokens_left,
+                    requests_left,
+                    cost,
+                    ramp: ramp * state.health.ramp(now, &self.rules.health),
+                });
+            }
+        }
+        if !any {
+            return None;
+        }
+        if !well {
+            // All that may be used seem not to work: refusing for that reason helps nobody. But where there is
+            // something to fall back to, that is better.
+            if may_fall_back {
+                return None;
+            }
+            for candidate in candidates.iter_mut() {
+                let (target, key) = (usize::from(candidate.target), usize::from(candidate.key));
+                let provider = plan.get(target).map_or(0, |(provider, _)| provider);
+                candidate.available =
+                    plan.allows(provider) && !tried.has(target, key) && budget.rests(provider, key) <= now;
+                candidate.ramp = 1.0;
+            }
+        }
+        let chosen = strategies.choose(self.rules.algorithm, route, candidates)?;
+        candidates.get(chosen).map(|chosen| (usize::from(chosen.target), usize::from(chosen.key)))
+    }
+
+    /// Whether there is a key that was not tried and does not rest on its provider's word.
+    #[must_use]
+    pub fn has_other(&self, plan: &Plan<'_>, tried: &Tried, budget: &Budget) -> bool {
+        let now = budget.now();
+        (0..plan.len()).filter_map(|target| Some((target, plan.upstream(target)?))).any(
+            |(target, (provider, upstream))| {
+                let mut keys = 0..upstream.keys.len().min(self.rules.max_keys);
+                plan.allows(provider)
+                    && keys.any(|key| !tried.has(target, key) && budget.rests(provider, key) <= now)
+            },
+        )
+    }
+
+    /// Notes that a request came, which earns its share of a retry.
+    pub fn came(&self) {
+        self.state.borrow_mut().retries.deposit();
+    }
+
+    /// Whether one more may be tried again.
+    #[must_use]
+    pub fn may_retry(&self, now: Millis) -> bool {
+        self.state.borrow_mut().retries.withdraw(now)
+    }
+
+    /// How long to wait before the retry `attempt`, from 0, with a key that failed already.
+    #[must_use]
+    pub fn pause(&self, attempt: u32) -> Duration {
+        let mut state = self.state.borrow_mut();
+        Duration::from_millis(backoff(attempt, self.rules.interval, MAX_BACKOFF, &mut state.rng))
+    }
+
+    /// Notes that a request is sent with a key.
+    #[must_use]
+    pub fn sent(&self, provider: ProviderId, key: usize, now: Millis) -> Underway {
+        let mut state = self.state.borrow_mut();
+        if let Some(known) = state.providers.get_mut(provider) {
+            known.ejection.sent(now);
+            if let Some(key) = known.keys.get_mut(key) {
+                key.in_flight += 1;
+                key.health.sent(now);
+            }
+        }
+        let looks = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::PerformanceOptimized);
+        Underway { provider, key, sent: looks.then(Instant::now), told: false }
+    }
+
+    /// Takes what an attempt showed; what other shards should know.
+    pub fn told(&self, underway: &mut Underway, outcome: Outcome, now: Millis) -> Vec<News> {
+        underway.told = true;
+        let &mut Underway { provider, key, sent, .. } = underway;
+        let mut state = self.state.borrow_mut();
+        let State { providers, rng, .. } = &mut *state;
+        let Some(known) = providers.get_mut(provider) else { return Vec::new() };
+        // Where all of a provider's keys fail, the provider does, and that is for it to rest.
+        let others = known.keys.iter().enumerate().filter(|(other, _)| *other != key);
+        let blame_key = others.map(|(_, other)| other).any(|other| other.health.consecutive() == 0);
+        let Some(of_key) = known.keys.get_mut(key) else { return Vec::new() };
+        let (health, ejection) = (&self.rules.health, &self.rules.ejection);
+        let was = (of_key.health.standing(now, health), known.ejection.is_out());
+        match outcome {
+            Outcome::Answered => {
+                if let Some(sent) = sent {
+                    of_key.first_byte.observe(sent.elapsed().as_micros() as f32, now);
+                }
+                of_key.health.success(now, health);
+                known.ejection.success(now, ejection);
+            }
+            Outcome::Failed => {
+                let consecutive = if blame_key { health.consecutive } else { u32::MAX };
+                let rules = HealthRules { consecutive, ..*health };
+                of_key.health.failure(now, Failure::Upstream, &rules, rng);
+                known.ejection.failure(now, ejection, rng);
+            }
+            Outcome::Limited => {
+                of_key.health.rate_limited(now, 0, health);
+                known.ejection.success(now, ejection);
+            }
+            Outcome::Revoked => {
+                of_key.health.revoked(now, health, rng);
+                known.ejection.success(now, ejection);
+            }
+            Outcome::Cancelled => {
+                of_key.health.cancelled();
+                known.ejection.cancelled();
+            }
+        }
+        let rests = |standing| matches!(standing, Standing::Resting | Standing::Revoked);
+        let is = of_key.health.standing(now, health);
+        let mut news = Vec::new();
+        if rests(is) && !rests(was.0) {
+            news.push(News::Key(provider, key, of_key.health.rests_until()));
+        } else if matches!(was.0, Standing::Probing) && !rests(is) && outcome == Outcome::Answered {
+            news.push(News::Key(provider, key, 0));
+        }
+        match (was.1, known.ejection.is_out()) {
+            (false, true) => news.push(News::Provider(provider, now + self.rules.ejection.base)),
+            (true, false) => news.push(News::Provider(provider, 0)),
+            _ => {}
+        }
+        news
+    }
+
+    /// Notes that a request is over; `per_token` is the time that each token after the first took.
+    pub fn over(&self, mut underway: Underway, per_token: Option<Duration>, now: Millis) {
+        if !underway.told {
+            let _ = self.told(&mut underway, Outcome::Cancelled, now);
+        }
+        let mut state = self.state.borrow_mut();
+        let known = state.providers.get_mut(underway.provider);
+        if let Some(key) = known.and_then(|known| known.keys.get_mut(underway.key)) {
+            key.in_flight = key.in_flight.saturating_sub(1);
+            if let Some(per_token) = per_token {
+                key.per_token.observe(per_token.as_micros() as f32, now);
+            }
+        }
+    }
+
+    /// Takes what another shard found.
+    pub fn heard(&self, news: News, now: Millis) {
+        let mut state = self.state.borrow_mut();
+        match news {
+            News::Key(provider, key, until) => {
+                let known = state.providers.get_mut(provider);
+                if let Some(key) = known.and_then(|known| known.keys.get_mut(key)) {
+                    key.heard = until;
+                    if until == 0 {
+                        key.health.reinstate(now);
+                    }
+                }
+            }
+            News::Provider(provider, until) => {
+                if let Some(known) = state.providers.get_mut(provider) {
+                    known.heard = until;
+                }
+            }
+        }
+    }
+
+    /// For metrics: each key's requests in flight, whether it is in use, and its share of failures; and whether
+    /// its provider is in use.
+    #[must_use]
+    pub fn look(&self, now: Millis) -> Vec<KeyLook> {
+        let state = self.state.borrow();
+        let mut out = Vec::new();
+        for (provider, known) in state.providers.iter().enumerate() {
+            let in_use = known.heard <= now && known.ejection.is_available(now, &self.rules.ejection);
+            for (key, state) in known.keys.iter().enumerate() {
+                out.push(KeyLook {
+                    provider,
+                    key,
+                    in_flight: state.in_flight,
+                    error: state.health.error(now, &self.rules.health),
+                    is_up: state.heard <= now && state.health.is_available(now, &self.rules.health) && in_use,
+                });
+            }
+        }
+        out
+    }
+}
+
+/// One key as one shard sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeyLook {
+    /// Its provider.
+    pub provider: ProviderId,
+    /// Its place among the provider's keys.
+    pub key: usize,
+    /// Requests under way with it.
+    pub in_flight: u32,
+    /// Share of recent requests that failed.
+    pub error: f32,
+    /// Whether it and its provider are in use.
+    pub is_up: bool,
+}
+
+impl Budget {
+    /// The least shares that are left of a key's limits on requests and on tokens, as far as this shard knows.
+    #[must_use]
+    pub fn shares_left(&self, snapshot: &Snapshot, key: &crate::config::budgets::KeyBudget) -> (f32, f32) {
+        let left = |counts: Counts| {
+            let id = key.limit(counts)?;
+            let most = snapshot.budgets.limits.get(id as usize)?.amount.max(1);
+            Some(self.remaining(id) as f32 / most as f32)
+        };
+        let least = |one: Counts, other: Counts| left(one).unwrap_or(1.0).min(left(other).unwrap_or(1.0));
+        (least(Counts::Requests, Counts::Held), least(Counts::Tokens, Counts::SessionTokens))
+    }
+}
