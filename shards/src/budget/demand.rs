@@ -37,10 +37,14 @@ impl Demand {
         self.idle = self.idle.saturating_add(1);
     }
 
-    /// What should be in hand.
+    /// What should be in hand: for a while at the recent rate, and at least what this tick has taken so far, which
+    /// after a pause says more.
     #[must_use]
     pub fn target(&self) -> i64 {
-        if self.is_idle() { 0 } else { self.rate.saturating_mul(HORIZON_TICKS) / SCALE + 1 }
+        if self.is_idle() {
+            return 0;
+        }
+        (self.rate.saturating_mul(HORIZON_TICKS) / SCALE).max(self.taken).saturating_add(1)
     }
 
     /// Whether there has been none for a while.

@@ -134,6 +134,7 @@ pub struct Home {
     kept: Vec<Option<Box<Kept>>>,
     active: Active,
     valid_until: Millis,
+    instances: i64,
 }
 
 impl Home {
@@ -155,6 +156,7 @@ impl Home {
             kept: ids.zip(limits.iter()).map(keep).collect(),
             active: Active::new(limits.len()),
             valid_until: 0,
+            instances: 1,
         }
     }
 
@@ -185,7 +187,7 @@ impl Home {
 
     /// A tick has passed.
     pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
-        let valid_until = self.valid_until;
+        let (valid_until, instances) = (self.valid_until, self.instances);
         let kept = &mut self.kept;
         self.active.retain(|limit| {
             let Some(Some(kept)) = kept.get_mut(limit as usize) else { return false };
@@ -196,7 +198,7 @@ impl Home {
                 }
                 Kept::Shared(relay) => {
                     relay.tick(now, valid_until, out);
-                    !relay.is_dormant()
+                    !relay.is_dormant(instances)
                 }
             }
         });
@@ -212,9 +214,9 @@ impl Home {
 
     /// What the store should hear now; `round` once per round of exchanges with it.
     pub fn store_reports(&mut self, round: bool) -> Vec<StoreReport> {
-        let kept = &mut self.kept;
+        let (kept, instances) = (&mut self.kept, self.instances);
         let report = |limit: LimitId| match kept.get_mut(limit as usize)?.as_deref_mut()? {
-            Kept::Shared(relay) => relay.report(round),
+            Kept::Shared(relay) => relay.report(round, instances),
             Kept::Alone(_) => None,
         };
         self.active.iter().filter_map(report).collect()
@@ -235,9 +237,9 @@ impl Home {
         }
     }
 
-    /// Until when the leases of the store are valid.
-    pub fn valid(&mut self, until: Millis) {
-        self.valid_until = until;
+    /// Until when the leases of the store are valid, and how many `instances` there are.
+    pub fn valid(&mut self, until: Millis, instances: i64) {
+        (self.valid_until, self.instances) = (until, instances);
     }
 
     /// The store is down; `instances` are known, `agreed` where all of them knew as many.

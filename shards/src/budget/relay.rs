@@ -20,6 +20,10 @@ use super::{
 /// Rounds of exchanges without demand after which an instance returns all it holds.
 const IDLE_ROUNDS: u32 = 3;
 
+/// What all idle instances keep in hand together, as a part of the limit: enough for the first requests after a
+/// pause not to wait for the store, and half of what may stand idle at all.
+const KEPT_PARTS: i64 = 100;
+
 /// Apart from each other by at most this much do instances notice that the store is down.
 const NOTICE_MS: Millis = 5_000;
 
@@ -76,6 +80,8 @@ pub struct Relay {
     void: i64,
     acknowledged: i64,
     demand: Demand,
+    /// What each shard lately wanted beyond what it got.
+    unmet: Vec<i64>,
     asked: bool,
     free: i64,
     expired: i64,
@@ -116,6 +122,7 @@ impl Relay {
             void: 0,
             acknowledged: 0,
             demand: Demand::new(IDLE_ROUNDS),
+            unmet: vec![0; holders],
             asked: false,
             free: 0,
             expired: 0,
@@ -197,6 +204,9 @@ impl Relay {
             let frees = frees(self.alone.map(|_| &self.own), self.not_before, now);
             let granted = self.queue.ask(holder, ask, free, frees, now, out);
             self.lend(granted);
+            if let Some(unmet) = self.unmet.get_mut(holder) {
+                *unmet = (ask.want - granted).max(0);
+            }
         }
         self.serve(now, valid_until, out);
     }
@@ -236,14 +246,18 @@ impl Relay {
     /// What the store should hear now; `None` where there is nothing to say. `round` is true once per round of
     /// exchanges with it, when demand is reckoned up.
     #[must_use]
-    pub fn report(&mut self, round: bool) -> Option<StoreReport> {
+    pub fn report(&mut self, round: bool, instances: i64) -> Option<StoreReport> {
         if self.alone.is_some() {
             return None;
         }
         if round {
             self.demand.tick();
         }
-        let target = self.demand.target();
+        // Who still wants it says so again until the next round.
+        let looks_ahead = round && !self.asked;
+        let unmet: i64 = if looks_ahead { self.unmet.iter_mut().map(std::mem::take).sum() } else { 0 };
+        let target = self.demand.target().saturating_add(unmet);
+        let kept = self.kept(instances);
         let mut ask = None;
         match self.queue.waiting() {
             Some(waiting) if waiting.need > self.available && !self.asked => {
@@ -256,8 +270,9 @@ impl Relay {
             None if !self.asked && round && self.queue.turned_away().is_some() => {
                 ask = self.queue.turned_away();
             }
-            None if self.available > 2 * target && round => self.available = target,
-            None if !self.asked && self.available < (target + 1) / 2 => {
+            None if self.available > (2 * target).max(kept) && round => self.available = target.max(kept),
+            // Once a round, and not sooner with less: an ask that is under way keeps a larger one from following.
+            None if looks_ahead && self.available < (target + 1) / 2 => {
                 ask = Some(Ask { need: 0, want: target - self.available, until: 0 });
             }
             None => {}
@@ -275,6 +290,15 @@ impl Relay {
             acknowledged: self.acknowledged,
             ask,
         })
+    }
+
+    /// What is kept without demand.
+    fn kept(&self, instances: i64) -> i64 {
+        if self.limit.period == Period::Held {
+            0
+        } else {
+            self.limit.amount / (KEPT_PARTS * instances.max(1))
+        }
     }
 
     /// All that the store must know of this instance, for one that has lost its memory. What was not reported
@@ -336,13 +360,13 @@ impl Relay {
 
     /// Whether there is nothing to do for it until someone comes.
     #[must_use]
-    pub fn is_dormant(&self) -> bool {
+    pub fn is_dormant(&self, instances: i64) -> bool {
         self.queue.is_empty()
             && self.changes.is_empty()
             && self.demand.is_idle()
             && !self.asked
-            && self.available == 0
-            && self.reported == self.outstanding
+            && self.available <= self.kept(instances)
+            && self.reported == self.available + self.outstanding
     }
 }
 

@@ -101,7 +101,7 @@ impl Wallet {
     #[cold]
     fn lack(
         &mut self,
-        mut takes: impl Iterator<Item = Take> + Clone,
+        takes: impl Iterator<Item = Take> + Clone,
         ticket: Option<Ticket>,
         now: Millis,
     ) -> Option<Lack> {
@@ -127,12 +127,14 @@ impl Wallet {
                 (known, _) => known,
             };
         }
-        if let (Some(Lack::Wait(limit)), None) = (lack, ticket)
-            && let Some(take) = takes.find(|take| take.limit == limit)
-            && let Some(lease) = self.lease(limit)
-        {
-            // Demand counts where it cannot be met, too: it is what the next grant should be for.
-            lease.missed(take.amount);
+        if let (Some(Lack::Wait(_)), None) = (lack, ticket) {
+            // Demand counts where it cannot be met, too: it is what the next grant should be for. And with all
+            // that the request needs: what it lacks beside this is to be there, and what is there is to stay.
+            for take in takes {
+                if let Some(lease) = self.lease(take.limit) {
+                    lease.missed(take.amount);
+                }
+            }
         }
         lack
     }

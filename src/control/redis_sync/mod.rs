@@ -341,7 +341,8 @@ impl Synchroniser {
         // After the answers, which may say that what was held is no longer. From when it was sent: the store began
         // to count later.
         let until = sent + done.valid_until.saturating_sub(done.now);
-        self.tell_all(|| Note::Valid(until)).await;
+        let live = self.live;
+        self.tell_all(|| Note::Valid(until, live)).await;
     }
 
     /// What was begun at `began` failed.
@@ -370,7 +371,8 @@ impl Synchroniser {
         }
         if self.alone {
             // Whoever is stopped now, or cut off, will not know when it is back.
-            self.tell_all(|| Note::Valid(began + VALIDITY_MS)).await;
+            let live = self.live;
+            self.tell_all(|| Note::Valid(began + VALIDITY_MS, live)).await;
         }
     }
 

@@ -54,8 +54,8 @@ pub enum Note {
     Ready(Vec<StoreReport>),
     /// What the store answers.
     Store(Vec<StoreAnswer>),
-    /// Leases of the store are valid until then.
-    Valid(Millis),
+    /// Leases of the store are valid until then, and so many instances are there.
+    Valid(Millis, i64),
     /// The store lost its memory: tell all.
     Ledger,
     /// The store is down; so many instances are known, and whether all of them knew as many. Go on alone.
@@ -215,8 +215,8 @@ impl Budget {
                 self.home.borrow_mut().store_answers(&answers, now, &mut out);
                 self.answer(out, now);
             }
-            Note::Valid(until) => {
-                self.home.borrow_mut().valid(until);
+            Note::Valid(until, instances) => {
+                self.home.borrow_mut().valid(until, instances);
                 self.wallet.borrow_mut().valid(until, now);
             }
             Note::Ledger => {

@@ -32,7 +32,7 @@ pub(super) enum Note {
     Reports(usize, Vec<Report>),
     Answers(Vec<Answer>),
     Store(Vec<StoreAnswer>),
-    Valid(Millis),
+    Valid(Millis, i64),
     Leave(i64, bool),
     Ask(Question),
 }
@@ -355,7 +355,7 @@ impl World {
 
     pub(super) fn tell_shard(&mut self, me: usize, shard: usize, tell: &Tell) {
         let note = match tell {
-            Tell::Valid(until) => Note::Valid(*until),
+            Tell::Valid(until, live) => Note::Valid(*until, *live),
             Tell::Leave(instances, agreed) => Note::Leave(*instances, *agreed),
             Tell::Store(home, answers) if *home == shard => Note::Store(answers.clone()),
             Tell::Store(..) => return,
@@ -375,8 +375,8 @@ impl World {
                 self.wake(me, shard, wake);
             }
             Note::Store(answers) => at.home.store_answers(&answers, now, &mut out),
-            Note::Valid(until) => {
-                at.home.valid(until);
+            Note::Valid(until, live) => {
+                at.home.valid(until, live);
                 at.wallet.valid(until, now);
             }
             Note::Leave(instances, agreed) => at.home.leave(instances, agreed, now),

@@ -334,6 +334,28 @@ fn instances_are_never_over_and_hardly_under() {
     });
 }
 
+/// A request that spends from several limits must not collect them one round after the other.
+#[test]
+fn several_limits_with_plenty_stop_nobody() {
+    all(60, |seed| {
+        let mut rng = Rng(seed ^ 0x5555_0000);
+        let mut case = case(&mut rng);
+        let count = rng.between(2, 10) as usize;
+        let limit = |n: usize| sliding(&format!("limit {n}"), 1_000_000_000, case.shards);
+        case.limits = (0..count).map(limit).collect();
+        case.takes = (0..count).map(|_| (1, [1, 500][rng.below(2) as usize])).collect();
+        case.rate = [5.0, 50.0, 400.0][rng.below(3) as usize];
+        case.delay = case.delay.min(10);
+        case.loss = 0;
+        case.patience = 500;
+        case.length = 20_000;
+        let what = tell_of(&case, seed);
+        let mut world = World::new(case, seed);
+        world.run();
+        world.judge().and_then(|()| world.judge_use(START + 5_000)).map_err(|why| format!("{what}: {why}"))
+    });
+}
+
 #[test]
 fn faults_make_nothing_over_and_are_over_soon() {
     all(300, |seed| {

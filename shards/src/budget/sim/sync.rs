@@ -50,7 +50,7 @@ pub(super) enum Do {
 
 /// What shards are to be told at once.
 pub(super) enum Tell {
-    Valid(Millis),
+    Valid(Millis, i64),
     Store(usize, Vec<StoreAnswer>),
     Leave(i64, bool),
 }
@@ -274,7 +274,7 @@ impl Sync {
         }
         let by_home = by_home.into_iter().enumerate().filter(|(_, answers)| !answers.is_empty());
         tell.extend(by_home.map(|(home, answers)| Tell::Store(home, answers)));
-        tell.push(Tell::Valid(sent + done.valid_until - done.now));
+        tell.push(Tell::Valid(sent + done.valid_until - done.now, self.live));
     }
 
     /// No answer came in time.
@@ -299,7 +299,7 @@ impl Sync {
             tell.push(Tell::Leave(known, agreed));
         }
         if self.alone {
-            tell.push(Tell::Valid(began + VALIDITY_MS));
+            tell.push(Tell::Valid(began + VALIDITY_MS, self.live));
         }
         Do::Rest
     }
