@@ -83,8 +83,7 @@ impl Finding {
             table.row(&std::mem::take(&mut name), cells(check));
         }
         for problem in &self.problems {
-            let first = problem.lines().next().unwrap_or_default();
-            let verdict = format!("fails: {first}");
+            let verdict = format!("fails: {}", gist(problem));
             let cells = [Cell::text("runs"), Cell::Missing, Cell::text("judged"), Cell::text(verdict)];
             table.row(&std::mem::take(&mut name), cells);
         }
@@ -92,6 +91,12 @@ impl Finding {
             table.note(format!("{}: {}.", self.name(), self.notes.join("; ")));
         }
     }
+}
+
+/// The line of a problem that says most: the first of a program's output that is an error, else the first.
+fn gist(problem: &str) -> &str {
+    let mut lines = problem.lines().map(str::trim);
+    lines.clone().find(|line| line.starts_with("error")).or_else(|| lines.next()).unwrap_or_default()
 }
 
 fn cells(check: &Check) -> [Cell; 4] {
@@ -156,6 +161,15 @@ mod tests {
         let mut ended = finding(vec![good]);
         ended.problems.push("gateway: it ended".into());
         assert!(!ended.passes());
+    }
+
+    #[test]
+    fn a_problem_is_told_by_the_error_in_it() {
+        assert_eq!(
+            gist("gateway: it ended with 1:\n  note: x\n  error: no such key\n  more"),
+            "error: no such key"
+        );
+        assert_eq!(gist("gateway: it ended\nwith this"), "gateway: it ended");
     }
 
     #[test]

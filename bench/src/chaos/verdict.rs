@@ -12,6 +12,9 @@ use crate::load::stats::{Failure, Fate};
 
 /// At the start of a load, connections are opened: its latencies are not those of a steady state.
 const WARM_S: f64 = 1.0;
+/// The 99th percentile while all is well must not be more: twice what a provider takes and a little. With more, the
+/// machine is too busy for a comparison with it to say anything.
+const MOST_QUIET_MS: f64 = 50.0;
 /// How long after a fault clients may see it. A request that was under way may have nowhere else to go.
 const GRACE_S: f64 = 1.0;
 /// By when a provider at fault is no longer asked, or rarely enough that a 99th percentile does not show it: two
@@ -72,6 +75,10 @@ pub(super) struct Check {
 impl Check {
     fn new(what: &str, measured: Option<f64>, bound: Bound, decimals: usize) -> Self {
         Self { what: what.to_owned(), measured, bound, decimals }
+    }
+
+    fn quiet(p99_ms: Option<f64>) -> Self {
+        Self::new("p99 while all is well, ms", p99_ms, Bound::AtMost(MOST_QUIET_MS), 1)
     }
 
     fn none(what: &str, count: usize) -> Self {
@@ -156,6 +163,7 @@ pub(super) fn one_of_three(calls: &[Call], arrivals: &[Arrival], moments: &Momen
     let added = settled.zip(quiet).map(|(settled, quiet)| settled - quiet);
     let back = share(arrivals, &moments.returned(), |one| one.provider == AT_FAULT);
     checks.extend([
+        Check::quiet(quiet),
         Check::none("errors from 1 s after it", errors(calls, &moments.late())),
         Check::new("p99 added from 3 s after it, ms", added, Bound::Below(MOST_ADDED_MS), 1),
         Check::new("share after 2 health intervals", back, Bound::AtLeast(OF_SHARE / 3.0), 3),
@@ -199,6 +207,7 @@ pub(super) fn bimodal(calls: &[Call], moments: &Moments) -> Vec<Check> {
     let (fast, slow) = (p99_ms(calls, &moments.quiet()), p99_ms(calls, &moments.settled()));
     let ratio = slow.zip(fast).map(|(slow, fast)| slow / fast);
     vec![
+        Check::quiet(fast),
         Check::none("errors", errors(calls, &(f64::NEG_INFINITY..f64::INFINITY))),
         Check::new("p99 from 3 s after, of that before", ratio, Bound::AtMost(MOST_BIMODAL), 2),
     ]
@@ -229,6 +238,7 @@ pub(super) fn overload(loads: &Loads) -> Vec<Check> {
     let others = over.iter().filter(|call| call.fate != Fate::Ok && !refused(call)).count();
     let below = errors(&idle.0, &idle.1) + errors(&peak.0, &peak.1);
     vec![
+        Check::quiet(unloaded),
         Check::none("errors below capacity", below),
         Check::new(
             "goodput at 3 x, of that at 0.9 x",
@@ -249,6 +259,7 @@ pub(super) fn unfair(alone: &(Vec<Call>, Range<f64>), beside: &(Vec<Call>, Range
     let (own, other) = (p99_ms(&alone.0, &warm(&alone.1)), p99_ms(&beside.0, &warm(&beside.1)));
     let ratio = other.zip(own).map(|(other, own)| other / own);
     vec![
+        Check::quiet(own),
         Check::none("errors alone", errors(&alone.0, &alone.1)),
         Check::none("errors beside the other", errors(&beside.0, &beside.1)),
         Check::new("p99 beside the other, of that alone", ratio, Bound::AtMost(MOST_UNFAIR), 2),

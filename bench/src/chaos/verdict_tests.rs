@@ -81,6 +81,16 @@ fn errors_delays_and_a_share_that_is_not_given_back_are() {
 }
 
 #[test]
+fn what_is_compared_with_a_busy_machine_does_not_hold() {
+    let calls = calls(30.0, |at_s| call(at_s, 60.0, 200));
+    let names = ["p99 while all is well, ms"];
+    assert_eq!(failing(&one_of_three(&calls, &arrivals(avoided), &MOMENTS)), names);
+    assert_eq!(failing(&bimodal(&calls, &MOMENTS)), names);
+    let load = (calls, 0.0..30.0);
+    assert_eq!(failing(&unfair(&load, &load)), names);
+}
+
+#[test]
 fn a_request_that_was_never_sent_is_an_error() {
     let calls = calls(30.0, |at_s| {
         let fate = if at_s == 15.0 { Fate::Missed } else { Fate::Ok };
