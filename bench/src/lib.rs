@@ -1,6 +1,7 @@
 //! Provider simulator, load generator and comparison runs.
 
 pub mod budgets;
+pub mod chaos;
 pub mod floor;
 pub mod judge;
 pub mod load;

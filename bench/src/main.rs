@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use coo_bench::{budgets, floor, load, mesh, rival, simulate, versus};
+use coo_bench::{budgets, chaos, floor, load, mesh, rival, simulate, versus};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,6 +26,8 @@ enum Command {
     Versus(versus::Settings),
     /// Judge whether rate limits hold and are used
     Budgets(budgets::Settings),
+    /// Judge what clients notice when providers fail
+    Chaos(chaos::Settings),
     /// Forward requests within a limit, kept in another way than the gateway's
     Rival(rival::Settings),
     /// Forward bytes without looking at them
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
         Command::Versus(settings) => versus::run(&settings).map(|()| ExitCode::SUCCESS),
         Command::Budgets(settings) => {
             budgets::run(&settings).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Chaos(settings) => {
+            chaos::run(&settings).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Rival(settings) => rival::run(&settings).map(|()| ExitCode::SUCCESS),
         Command::Floor(settings) => floor::run(&settings).map(|()| ExitCode::SUCCESS),

@@ -169,6 +169,7 @@ fn plans(scenario: &Scenario, subject: &Subject, fleet: &Fleet, length: Duration
                 keep_alive: true,
                 timeout: TIMEOUT,
                 warmup: Duration::ZERO,
+                log: false,
                 cpus: vec![None; threads],
             };
             plans.push((limit, plan));

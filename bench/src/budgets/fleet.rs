@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    fs, io,
+    io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -15,7 +15,7 @@ use crate::{
     judge::Measure,
     rival,
     simulate::{self, KeyLimits, RecordSettings, Simulator, Tokens},
-    versus::process::{Process, TempDir, free_port},
+    versus::process::{Process, TempDir, allowed_cpus, free_port},
 };
 
 /// The key that clients send.
@@ -188,11 +188,4 @@ fn enforced(scenario: &Scenario) -> Vec<KeyLimits> {
         KeyLimits { key: provider_key(limit), req_per_min: requests, tokens_per_min: tokens }
     };
     scenario.limits.iter().map(of).collect()
-}
-
-/// The CPUs that this process may use, as `taskset -c` reads them.
-fn allowed_cpus() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    list.map_or_else(|| "0".to_owned(), |list| list.trim().to_owned())
 }

@@ -102,6 +102,9 @@ pub struct Settings {
     /// Write a report with plots to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write what became of each request to this file, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Exit with 1 where more requests fail or are missed
     #[arg(long)]
     pub max_errors: Option<u64>,
@@ -137,6 +140,7 @@ impl Settings {
             timeout: self.timeout,
             warmup: self.warmup,
             cpus,
+            log: self.log.is_some(),
         })
     }
 
@@ -238,6 +242,10 @@ pub fn run(settings: &Settings) -> io::Result<bool> {
     }
     if let Some(path) = &settings.html {
         fs::write(path, report::html::page(&summary))?;
+    }
+    if let Some(path) = &settings.log {
+        let lines: String = outcome.log.iter().map(|entry| entry.json() + "\n").collect();
+        fs::write(path, lines)?;
     }
     let errors = outcome.stats.failed() + outcome.stats.missed;
     Ok(settings.max_errors.is_none_or(|most| errors <= most))

@@ -23,14 +23,14 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use coo_shards::executor::{self, Driver};
 use http::Method;
 
 use profile::Profile;
-use stats::{Second, Stats};
+use stats::{Entry, Second, Stats};
 
 /// Time from starting the shards until the first request is due, so that all of them are ready.
 const LEAD: Duration = Duration::from_millis(50);
@@ -79,6 +79,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// One shard for each, pinned where a CPU is named.
     pub cpus: Vec<Option<usize>>,
+    /// Keep what became of each request, the warm-up included.
+    pub log: bool,
 }
 
 /// What came of it.
@@ -90,6 +92,10 @@ pub struct Outcome {
     pub seconds: Vec<Second>,
     /// From the end of the warm-up to the last answer.
     pub elapsed: Duration,
+    /// When the first request was due.
+    pub begun: SystemTime,
+    /// What became of each request, in the order they were due; empty where the plan does not ask for it.
+    pub log: Vec<Entry>,
 }
 
 impl Plan {
@@ -121,7 +127,7 @@ pub fn run(mut plan: Plan, mut progress: impl FnMut(&Second)) -> io::Result<Outc
     plan.cpus.truncate(plan.busy_shards());
     let shards = plan.cpus.len().max(1);
     let plan = Arc::new(plan);
-    let start = Instant::now() + LEAD;
+    let (start, begun) = (Instant::now() + LEAD, SystemTime::now() + LEAD);
     let (sender, receiver) = mpsc::channel();
     let mut threads = Vec::with_capacity(shards);
     for index in 0..shards {
@@ -151,13 +157,18 @@ pub fn run(mut plan: Plan, mut progress: impl FnMut(&Second)) -> io::Result<Outc
     seconds.sort_by_key(|second: &Second| second.at);
 
     let mut stats = Stats::default();
+    let mut log = Vec::new();
     let mut end = start;
     for thread in threads {
-        let (part, ended) = thread.join().map_err(|_| io::Error::other("a shard ended abnormally"))???;
+        let (part, entries, ended) =
+            thread.join().map_err(|_| io::Error::other("a shard ended abnormally"))???;
         stats.add(&part);
+        log.extend(entries);
         end = end.max(ended);
     }
-    Ok(Outcome { stats, seconds, elapsed: end.saturating_duration_since(start + plan.warmup) })
+    log.sort_by_key(|entry: &Entry| entry.due);
+    let elapsed = end.saturating_duration_since(start + plan.warmup);
+    Ok(Outcome { stats, seconds, elapsed, begun, log })
 }
 
 #[cfg(test)]

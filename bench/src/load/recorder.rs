@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
+    Plan,
     sse::Event,
-    stats::{Finished, Second, Stats},
+    stats::{Entry, Fate, Finished, Second, Stats},
 };
 
 /// Counts of one shard.
@@ -17,13 +18,15 @@ pub(super) struct Recorder {
     total: Stats,
     second: Second,
     last_end: Instant,
+    log: Option<Vec<Entry>>,
     sender: Sender<Second>,
 }
 
 impl Recorder {
-    pub(super) fn new(start: Instant, warmup: Duration, sender: Sender<Second>) -> Self {
+    pub(super) fn new(start: Instant, plan: &Plan, sender: Sender<Second>) -> Self {
         let (total, second) = (Stats::default(), Second::new(0));
-        Self { start, counted_from: start + warmup, total, second, last_end: start, sender }
+        let log = plan.log.then(Vec::new);
+        Self { start, counted_from: start + plan.warmup, total, second, last_end: start, log, sender }
     }
 
     /// Whether a request due at `due` is past the warm-up.
@@ -43,12 +46,22 @@ impl Recorder {
         if self.counts(due) {
             self.total.finish(finished);
         }
+        self.note(due, finished.failure.map_or(Fate::Ok, Fate::Failed), finished);
     }
 
     /// A request due at `due` was not sent.
     pub(super) fn miss(&mut self, due: Instant) {
         self.second.missed += 1;
         self.total.missed += u64::from(self.counts(due));
+        self.note(due, Fate::Missed, &Finished::default());
+    }
+
+    fn note(&mut self, due: Instant, fate: Fate, finished: &Finished) {
+        let due = due.saturating_duration_since(self.start);
+        let Finished { latency, service, first_token, status, .. } = *finished;
+        if let Some(log) = &mut self.log {
+            log.push(Entry { due, latency, service, first_token, status, fate });
+        }
     }
 
     /// An event came, `gap` after the text before it; `counted` where its request is past the warm-up.
@@ -84,10 +97,10 @@ impl Recorder {
         self.second.restart(next);
     }
 
-    /// Reports the last second and gives the counts of the run.
-    pub(super) fn end(&mut self) -> Stats {
+    /// Reports the last second and gives the counts and the log of the run.
+    pub(super) fn end(&mut self) -> (Stats, Vec<Entry>) {
         let next = self.second.at + 1;
         self.report(0, next);
-        std::mem::take(&mut self.total)
+        (std::mem::take(&mut self.total), self.log.take().unwrap_or_default())
     }
 }

@@ -127,6 +127,63 @@ pub struct Finished {
     pub connected: bool,
 }
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It succeeded.
+    Ok,
+    /// It failed.
+    Failed(Failure),
+    /// It was due while all allowed connections were in use, and never sent.
+    Missed,
+}
+
+impl Fate {
+    /// Its name in logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fate::Ok => "ok",
+            Fate::Failed(failure) => failure.name(),
+            Fate::Missed => "missed",
+        }
+    }
+}
+
+/// A request in the log of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was due, from when the first one was.
+    pub due: Duration,
+    /// From then to its last byte or its failure; zero where it was missed.
+    pub latency: Duration,
+    /// From when it was sent to its last byte or its failure.
+    pub service: Duration,
+    /// From when it was due to the first text of a stream.
+    pub first_token: Option<Duration>,
+    /// The status, where one came.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub fate: Fate,
+}
+
+impl Entry {
+    /// As a line of JSON: times in µs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let first_token_us = self.first_token.map(|time| time.as_micros() as u64);
+        serde_json::json!({
+            "due_us": self.due.as_micros() as u64,
+            "latency_us": self.latency.as_micros() as u64,
+            "service_us": self.service.as_micros() as u64,
+            "first_token_us": first_token_us,
+            "status": self.status,
+            "fate": self.fate.name(),
+        })
+        .to_string()
+    }
+}
+
 /// Counts of a whole run.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {

@@ -53,6 +53,7 @@ fn plan(address: SocketAddr, pace: Pace) -> Plan {
         timeout: Duration::from_secs(5),
         warmup: Duration::ZERO,
         cpus: vec![None, None],
+        log: false,
     }
 }
 
@@ -142,6 +143,31 @@ fn streams_are_measured_by_token_and_a_cut_one_is_an_error() {
     assert_eq!((stats.first_token.count(), stats.between_tokens.count()), (4, 16));
     let gap = stats.between_tokens.quantile_us(0.5);
     assert!((15_000.0..100_000.0).contains(&gap), "{gap}");
+}
+
+#[test]
+fn a_log_tells_what_became_of_each_request_in_the_order_they_were_due() {
+    let server = serve(|n, socket| {
+        if n == 10 {
+            thread::sleep(Duration::from_millis(200));
+        }
+        respond(socket, if n % 2 == 1 { "503 No" } else { "200 OK" }, "")
+    });
+    let rate = Profile::constant(100.0, Duration::from_millis(500));
+    let mut plan = plan(server, Pace::Open { rate, connections: 1, max_in_flight: 2 });
+    (plan.cpus, plan.log, plan.warmup) = (vec![None], true, Duration::from_secs(10));
+    let outcome = run(plan, |_| {}).unwrap();
+    let log = &outcome.log;
+    assert_eq!((log.len(), outcome.stats.ok), (50, 0), "the warm-up is logged, and not counted");
+    assert!(log.windows(2).all(|two| two[0].due < two[1].due));
+    let with = |fate: stats::Fate| log.iter().filter(move |entry| entry.fate == fate);
+    let failed = stats::Fate::Failed(stats::Failure::Status);
+    let (ok, refused) = (with(stats::Fate::Ok).count(), with(failed).count());
+    assert!(ok > 8 && refused > 8 && with(stats::Fate::Missed).count() == 50 - ok - refused);
+    assert!(with(failed).all(|entry| entry.status == Some(503)));
+    let longest = log.iter().max_by_key(|entry| entry.latency).unwrap();
+    assert!(longest.latency >= Duration::from_millis(190) && longest.fate == stats::Fate::Ok);
+    assert!(log[0].json().contains("\"fate\":\"ok\""), "{}", log[0].json());
 }
 
 #[test]

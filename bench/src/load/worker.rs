@@ -15,7 +15,7 @@ use super::{
     Pace, Plan, exchange,
     profile::Profile,
     recorder::Recorder,
-    stats::{Failure, Second, Stats},
+    stats::{Entry, Failure, Second, Stats},
 };
 
 /// Overdue requests started in one go before answers are looked at.
@@ -38,16 +38,16 @@ pub(super) struct Shard {
     start: Instant,
 }
 
-/// Runs shard `index` to the end of the plan: its counts, and when the last answer came.
+/// Runs shard `index` to the end of the plan: its counts, its log, and when the last answer came.
 pub(super) async fn shard(
     plan: Arc<Plan>,
     index: usize,
     start: Instant,
     sender: Sender<Second>,
-) -> io::Result<(Stats, Instant)> {
+) -> io::Result<(Stats, Vec<Entry>, Instant)> {
     let shards = plan.cpus.len().max(1);
     let shard = Rc::new(Shard {
-        recorder: RefCell::new(Recorder::new(start, plan.warmup, sender)),
+        recorder: RefCell::new(Recorder::new(start, &plan, sender)),
         idle: RefCell::default(),
         in_flight: Cell::new(0),
         clients: Cell::new(0),
@@ -84,9 +84,9 @@ pub(super) async fn shard(
         time::next_tick().await;
     }
     let ended = shard.recorder.borrow().last_end();
-    let stats = shard.recorder.borrow_mut().end();
+    let (stats, log) = shard.recorder.borrow_mut().end();
     shard.idle.borrow_mut().clear();
-    Ok((stats, ended))
+    Ok((stats, log, ended))
 }
 
 /// The part of `all` that falls to shard `index` of `shards`.

@@ -262,7 +262,8 @@ pub(crate) mod tests {
         second.ok = 1990;
         second.latency.record(Duration::from_micros(700));
         let seconds = vec![second.clone(), Second { at: 1, ..second.clone() }, Second { at: 2, ..second }];
-        let outcome = Outcome { stats, seconds, elapsed: Duration::from_secs(2) };
+        let begun = std::time::SystemTime::UNIX_EPOCH;
+        let outcome = Outcome { stats, seconds, elapsed: Duration::from_secs(2), begun, log: Vec::new() };
         let about = About {
             url: "http://127.0.0.1:1/<script>".into(),
             pace: "open loop".into(),

@@ -46,6 +46,9 @@ pub struct SimulateArgs {
     /// accepted
     #[arg(long = "key", value_parser = key)]
     keys: Vec<KeyLimits>,
+    /// Requests served at a time; the others wait
+    #[arg(long)]
+    capacity: Option<usize>,
     /// Requests kept in the record, per shard
     #[arg(long, default_value_t = 0)]
     record: usize,
@@ -88,6 +91,7 @@ pub fn run(args: &SimulateArgs) -> io::Result<()> {
         error_status: args.error_status,
         rate_limit_rate: args.rate_limit_rate,
         keys: args.keys.clone(),
+        capacity: args.capacity,
         ..Settings::default()
     };
     let simulator = start(settings)?;

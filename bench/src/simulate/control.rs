@@ -4,6 +4,8 @@
 //! - `POST reset`: forget records, counts and windows
 //! - `POST set`: change settings, `{"latency": "5ms", "error_rate": 0.1, …}`
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,9 @@ use super::{
     limits::KeyLimits,
     settings::Settings,
 };
+
+/// The largest factor for waits: a second becomes a quarter of an hour.
+const MAX_SLOWDOWN: f64 = 1000.0;
 
 /// The answer to `order`, the path behind `/__sim/`.
 pub(crate) fn answer(call: &Call<'_>, order: &str) -> (StatusCode, Vec<u8>) {
@@ -91,7 +96,17 @@ fn change(settings: &mut Settings, name: &str, value: &Value) -> Result<(), Stri
             let fault = Fault::named(&text(value)?);
             settings.fault = Some(fault.ok_or("no such fault: see GET /__sim/faults")?);
         }
-        "window" => settings.window = parse_duration(&text(value)?)?,
+        "flap" => settings.flap = maybe(value, duration)?.filter(|period| !period.is_zero()),
+        "retry_after" => settings.retry_after = maybe(value, duration)?,
+        "slowdown" => settings.slowdown = number(value, MAX_SLOWDOWN)?,
+        "slow_keys" => {
+            let factors = value.as_object().ok_or("must be an object of factors by key")?;
+            let of = |(key, factor): (&String, &Value)| Ok((key.clone(), number(factor, MAX_SLOWDOWN)?));
+            settings.slow_keys = factors.iter().map(of).collect::<Result<_, String>>()?;
+        }
+        "revoked" => settings.revoked = list(value)?.iter().map(text).collect::<Result<_, _>>()?,
+        "capacity" => settings.capacity = maybe(value, |value| Ok(number(value, 1e6)? as usize))?,
+        "window" => settings.window = duration(value)?,
         "require_key" => settings.require_key = value.as_bool().ok_or("must be true or false")?,
         "dated_models" => settings.dated_models = value.as_bool().ok_or("must be true or false")?,
         "models" => settings.models = list(value)?.iter().map(text).collect::<Result<_, _>>()?,
@@ -115,6 +130,15 @@ fn number(value: &Value, most: f64) -> Result<f64, String> {
         .as_f64()
         .filter(|n| (0.0..=most).contains(n))
         .ok_or_else(|| format!("must be a number between 0 and {most}"))
+}
+
+fn duration(value: &Value) -> Result<Duration, String> {
+    parse_duration(&text(value)?)
+}
+
+/// `null`, or what `read` makes of it.
+fn maybe<T>(value: &Value, read: impl Fn(&Value) -> Result<T, String>) -> Result<Option<T>, String> {
+    if value.is_null() { Ok(None) } else { read(value).map(Some) }
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>, String> {
@@ -142,7 +166,6 @@ fn key(value: &Value) -> Result<KeyLimits, String> {
 mod tests {
     use super::*;
     use crate::simulate::latency::Latency;
-    use std::time::Duration;
 
     #[test]
     fn settings_are_changed_by_name_and_nothing_on_error() {
@@ -155,11 +178,25 @@ mod tests {
         assert_eq!((set.answer_tokens.max, set.error_status, set.fault), (7, 503, Some(Fault::Stall)));
         assert_eq!((set.keys[0].req_per_min, set.window), (Some(3), Duration::from_secs(1)));
         assert_eq!(changes(br#"{"fault":null}"#, &set).unwrap().fault, None);
+        let body = br#"{"flap":"500ms","retry_after":"2s","slowdown":3,"slow_keys":{"a":10},"revoked":["b"],
+            "capacity":20}"#;
+        let set = changes(body, &now).unwrap();
+        assert_eq!(
+            (set.flap, set.retry_after),
+            (Some(Duration::from_millis(500)), Some(Duration::from_secs(2)))
+        );
+        assert_eq!((set.slowdown, &set.slow_keys[..]), (3.0, &[("a".to_owned(), 10.0)][..]));
+        assert_eq!((set.revoked.len(), set.capacity), (1, Some(20)));
+        let unset = changes(br#"{"flap":null,"retry_after":null,"capacity":null}"#, &set).unwrap();
+        assert_eq!((unset.flap, unset.retry_after, unset.capacity), (None, None, None));
         for (body, why) in [
             (&b"[]"[..], "not a JSON object"),
             (br#"{"latenci":"5ms"}"#, "latenci: no such setting"),
             (br#"{"error_rate":2}"#, "error_rate: must be a number"),
             (br#"{"error_status":200}"#, "error_status"),
+            (br#"{"slow_keys":["a"]}"#, "slow_keys: must be an object"),
+            (br#"{"slow_keys":{"a":"x"}}"#, "slow_keys: must be a number"),
+            (br#"{"flap":"soon"}"#, "flap"),
             (br#"{"fault":"flood"}"#, "no such fault"),
             (br#"{"keys":[{"req_per_min":3}]}"#, "key is missing"),
             (br#"{"keys":[{"key":"a","rpm":3}]}"#, "no such field: rpm"),

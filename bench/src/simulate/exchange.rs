@@ -15,7 +15,7 @@ use super::{
     latency::Latency,
     openai,
     record::{Raw, Record, Trace},
-    settings::MAX_ANSWER_TOKENS,
+    settings::{MAX_ANSWER_TOKENS, Settings},
     shard::{Live, Shard},
 };
 
@@ -89,7 +89,17 @@ impl Call<'_> {
 
     /// The fault this request gets: by its header, its model, or the settings.
     pub(crate) fn chosen_fault(&self, model: Option<&str>) -> Option<Fault> {
-        self.knobs.fault.or_else(|| model.and_then(Fault::of_model)).or(self.live.settings.fault)
+        let live = || self.live.fault_at(self.shard.shared.now_us());
+        self.knobs.fault.or_else(|| model.and_then(Fault::of_model)).or_else(live)
+    }
+
+    /// A wait as long as it is for this request's key now.
+    pub(crate) fn stretched(&self, wait: Duration) -> Duration {
+        let Settings { slowdown, slow_keys, .. } = &self.live.settings;
+        let of_key = slow_keys.iter().find(|(key, _)| Some(key.as_bytes()) == self.key);
+        let factor = slowdown * of_key.map_or(1.0, |(_, factor)| *factor);
+        // Most have nothing to stretch, and exact waits stay exact.
+        if (factor - 1.0).abs() < f64::EPSILON { wait } else { wait.mul_f64(factor) }
     }
 }
 
@@ -152,6 +162,11 @@ pub(crate) async fn answer(
     } else {
         shard.count(|counters| &counters.prompt_tokens, prompt);
         shard.count(|counters| &counters.completion_tokens, completion);
+    }
+    // Taken for as long as the answer takes, and given back when the client leaves.
+    let seat = (status < 400).then(|| shard.seat()).flatten();
+    if let Some(seat) = &seat {
+        seat.turn().await;
     }
     wait(reply.wait).await;
     terms.keep_alive &= !shard.stop.is_raised();

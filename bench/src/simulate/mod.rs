@@ -24,6 +24,7 @@ mod reply;
 mod rng;
 mod scan;
 mod schema;
+mod seats;
 mod server;
 mod settings;
 mod shard;

@@ -36,6 +36,18 @@ pub struct Settings {
     pub rate_limit_rate: f64,
     /// A fault for every request that does not choose its own.
     pub fault: Option<Fault>,
+    /// That fault is there for so long, then not for as long, and so on, from the last change of a setting.
+    pub flap: Option<Duration>,
+    /// What `retry-after` says in errors 429 and 503 that were asked for by status or rate.
+    pub retry_after: Option<Duration>,
+    /// All waits are so many times as long.
+    pub slowdown: f64,
+    /// Those of requests with these keys further so many times.
+    pub slow_keys: Vec<(String, f64)>,
+    /// Keys that are refused with 401, though they may be among `keys`.
+    pub revoked: Vec<String>,
+    /// Requests served at a time, evenly over the shards; the others wait. Errors are answered at once.
+    pub capacity: Option<usize>,
     /// Accepted keys and their limits; empty accepts any key without limits.
     pub keys: Vec<KeyLimits>,
     /// Length of the sliding window of the limits; providers use a minute, a test may want less.
@@ -65,6 +77,12 @@ impl Default for Settings {
             error_status: 500,
             rate_limit_rate: 0.0,
             fault: None,
+            flap: None,
+            retry_after: None,
+            slowdown: 1.0,
+            slow_keys: Vec::new(),
+            revoked: Vec::new(),
+            capacity: None,
             keys: Vec::new(),
             window: Duration::from_secs(60),
             require_key: true,

@@ -14,9 +14,11 @@ use coo_shards::{inbox::Flag, listen::Spread, tls::Session};
 use serde::Serialize;
 
 use super::{
+    faults::Fault,
     limits::{KeyState, Ledger},
     record::{Raw, Record, Recorder},
     rng::Rng,
+    seats::{Seat, Seats},
     settings::Settings,
 };
 
@@ -24,13 +26,23 @@ use super::{
 pub(crate) struct Live {
     pub(crate) settings: Settings,
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// When they were put in force, in µs since the start.
+    since_us: u64,
 }
 
 impl Live {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, since_us: u64) -> Self {
         let ledger =
             (!settings.keys.is_empty()).then(|| Arc::new(Ledger::new(&settings.keys, settings.window)));
-        Self { settings, ledger }
+        Self { settings, ledger, since_us }
+    }
+
+    /// The fault for every request at `now_us`.
+    pub(crate) fn fault_at(&self, now_us: u64) -> Option<Fault> {
+        let fault = self.settings.fault?;
+        let periods =
+            |flap: Duration| now_us.saturating_sub(self.since_us) / (flap.as_micros().max(1) as u64);
+        self.settings.flap.is_none_or(|flap| periods(flap) % 2 == 0).then_some(fault)
     }
 }
 
@@ -111,7 +123,7 @@ impl Shared {
             counters: (0..shards).map(|_| Counters::default()).collect(),
             recorders: (0..recorders).map(|_| Recorder::new(record.requests, record.raw)).collect(),
             spread: Spread::new(shards),
-            live: Mutex::new(Arc::new(Live::new(settings))),
+            live: Mutex::new(Arc::new(Live::new(settings, 0))),
             tls,
         }
     }
@@ -136,8 +148,12 @@ impl Shared {
         let mut settings = live.settings.clone();
         change(&mut settings);
         let same = settings.keys == live.settings.keys && settings.window == live.settings.window;
-        *live =
-            Arc::new(if same { Live { settings, ledger: live.ledger.clone() } } else { Live::new(settings) });
+        let since_us = self.now_us();
+        *live = Arc::new(if same {
+            Live { settings, ledger: live.ledger.clone(), since_us }
+        } else {
+            Live::new(settings, since_us)
+        });
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -173,7 +189,7 @@ impl Shared {
             }
         }
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        *live = Arc::new(Live::new(live.settings.clone()));
+        *live = Arc::new(Live::new(live.settings.clone(), live.since_us));
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -218,6 +234,7 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) rng: Rng,
     pub(crate) stop: Flag,
+    seats: Seats,
     seen: Cell<u64>,
     live: RefCell<Arc<Live>>,
     connections: Cell<u64>,
@@ -232,6 +249,7 @@ impl Shard {
             shared,
             rng: Rng::new(now as u64 ^ (index as u64) << 56),
             stop: Flag::default(),
+            seats: Seats::default(),
             seen: Cell::new(0),
             live,
             connections: Cell::new(0),
@@ -246,6 +264,14 @@ impl Shard {
             self.live.replace(self.shared.live());
         }
         Arc::clone(&self.live.borrow())
+    }
+
+    /// A place in the queue for one of this shard's seats, where their number is bounded.
+    pub(crate) fn seat(&self) -> Option<Seat<'_, impl Fn() -> usize>> {
+        let shards = self.shared.counters.len();
+        let own = move |all: usize| (all / shards + usize::from(self.index < all % shards)).max(1);
+        let capacity = move || self.live().settings.capacity.map_or(usize::MAX, own);
+        self.live().settings.capacity.map(|_| self.seats.queue(capacity))
     }
 
     /// A number for a new connection, unique over all shards.

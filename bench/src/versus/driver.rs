@@ -35,6 +35,7 @@ pub(super) fn plan(settings: &Settings, port: u16, pace: Pace, stream: bool) -> 
         keep_alive: true,
         timeout: TIMEOUT,
         warmup: Duration::ZERO,
+        log: false,
         cpus: cpus(&settings.load_cpus)?.into_iter().map(Some).collect(),
     })
 }

@@ -58,6 +58,13 @@ pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
+/// The CPUs that this process may use, as `taskset -c` reads them.
+pub(crate) fn allowed_cpus() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.map_or_else(|| "0".to_owned(), |list| list.trim().to_owned())
+}
+
 /// A running child process, ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {

@@ -80,6 +80,18 @@ pub(crate) fn get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
     answer(&mut socket)
 }
 
+/// POSTs `body`, which is JSON, to `path` of `port` on a connection of its own.
+pub(crate) fn post(port: u16, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
+    let mut socket = connect(port)?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all((head + body).as_bytes())?;
+    answer(&mut socket)
+}
+
 /// Reads one response whose body has a length or ends with the connection or with the last chunk; chunk framing
 /// is left in the body.
 fn answer(socket: &mut TcpStream) -> io::Result<(u16, Vec<u8>)> {

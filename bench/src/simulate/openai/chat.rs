@@ -99,7 +99,7 @@ fn pace(call: &Call<'_>) -> Pace {
     let per_s = call.knobs.tokens_per_s.unwrap_or(settings.tokens_per_s);
     let first = call.knobs.first_token.unwrap_or(settings.first_token).sample(&call.shard.rng);
     let per_token = if per_s > 0.0 { Duration::try_from_secs_f64(1.0 / per_s).ok() } else { None };
-    Pace { first, per_token: per_token.unwrap_or_default() }
+    Pace { first: call.stretched(first), per_token: call.stretched(per_token.unwrap_or_default()) }
 }
 
 /// Appends a whole answer.

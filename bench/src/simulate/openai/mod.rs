@@ -31,7 +31,8 @@ pub(crate) use stream::{Event, Events};
 
 /// The answer to any request outside `/__sim/`.
 pub(crate) fn answer(call: &Call<'_>) -> Reply {
-    let wait = call.knobs.latency.unwrap_or(call.live.settings.latency).sample(&call.shard.rng);
+    let latency = call.knobs.latency.unwrap_or(call.live.settings.latency);
+    let wait = call.stretched(latency.sample(&call.shard.rng));
     match route(call, wait) {
         Ok(reply) => reply,
         Err(error) => refusal(call, &error, wait),
@@ -73,6 +74,9 @@ fn authenticate(call: &Call<'_>) -> Result<(), ApiError> {
         let open = call.live.ledger.is_none() && !call.live.settings.require_key;
         return if open { Ok(()) } else { Err(ApiError::missing_key()) };
     };
+    if call.live.settings.revoked.iter().any(|revoked| revoked.as_bytes() == key) {
+        return Err(ApiError::wrong_key(key));
+    }
     match &call.live.ledger {
         Some(ledger) if !ledger.knows(key) => Err(ApiError::wrong_key(key)),
         _ => Ok(()),
@@ -80,15 +84,28 @@ fn authenticate(call: &Call<'_>) -> Result<(), ApiError> {
 }
 
 /// The fault chosen for a request that names `model`: an error answer where it is one, the fault itself
-/// otherwise. Also checks that the model exists.
-fn fault_or_error(call: &Call<'_>, model: &str) -> Result<Option<Fault>, ApiError> {
-    let fault = call.chosen_fault(Some(model));
-    match fault {
-        Some(Fault::Error(status)) => return Err(ApiError::injected(status, model)),
-        Some(Fault::Quota) => return Err(ApiError::quota()),
-        Some(Fault::Context) => return Err(ApiError::context_length()),
-        _ => {}
+/// otherwise.
+fn fault_of(call: &Call<'_>, model: &str) -> Result<Option<Fault>, ApiError> {
+    match call.chosen_fault(Some(model)) {
+        Some(Fault::Error(status)) => Err(injected(call, status, model)),
+        Some(Fault::Quota) => Err(ApiError::quota()),
+        Some(Fault::Context) => Err(ApiError::context_length()),
+        fault => Ok(fault),
     }
+}
+
+/// The error that was asked for by its status.
+fn injected(call: &Call<'_>, status: u16, model: &str) -> ApiError {
+    let mut error = ApiError::injected(status, model);
+    if matches!(status, 429 | 503) {
+        error.retry_after = call.live.settings.retry_after.or(error.retry_after);
+    }
+    error
+}
+
+/// Like [`fault_of`]; also checks that the model exists.
+fn fault_or_error(call: &Call<'_>, model: &str) -> Result<Option<Fault>, ApiError> {
+    let fault = fault_of(call, model)?;
     if !models::exists(call, model) {
         return Err(ApiError::no_such_model(model));
     }
@@ -99,10 +116,10 @@ fn fault_or_error(call: &Call<'_>, model: &str) -> Result<Option<Fault>, ApiErro
 fn spend(call: &Call<'_>, model: &str, tokens: usize) -> Result<Option<Left>, ApiError> {
     let settings = &call.live.settings;
     if call.shard.rng.chance(settings.rate_limit_rate) {
-        return Err(ApiError::injected(429, model));
+        return Err(injected(call, 429, model));
     }
     if call.shard.rng.chance(settings.error_rate) {
-        return Err(ApiError::injected(settings.error_status, model));
+        return Err(injected(call, settings.error_status, model));
     }
     let (Some(ledger), Some(key)) = (&call.live.ledger, call.key) else { return Ok(None) };
     match ledger.admit(key, tokens as u64, || call.shard.shared.now_us()) {

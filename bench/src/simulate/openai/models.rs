@@ -27,6 +27,7 @@ pub(super) fn exists(call: &Call<'_>, model: &str) -> bool {
 }
 
 pub(super) fn list(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> {
+    let fault = super::fault_of(call, "")?;
     let mut body = Buf::with_capacity(LARGE_BYTES);
     let out = body.vec_mut();
     out.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
@@ -39,7 +40,7 @@ pub(super) fn list(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> {
         model(out, id);
     }
     out.extend_from_slice(b"]}");
-    Ok(super::json(call, body, wait, call.chosen_fault(None), None))
+    Ok(super::json(call, body, wait, fault, None))
 }
 
 pub(super) fn one(call: &Call<'_>, id: &str, wait: Duration) -> Result<Reply, ApiError> {

@@ -3,6 +3,7 @@
 mod behaviour;
 mod faults;
 mod format;
+mod troubles;
 
 use std::{
     io::{ErrorKind, Read, Write},
