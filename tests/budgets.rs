@@ -206,3 +206,31 @@ fn no_more_output_is_asked_for_than_is_allowed() {
     assert_eq!((reply.status, reply.error_code()), (400, "invalid_value".into()));
     assert_eq!(gateway.chat(&chat_body("openai:m")).status, 200);
 }
+
+#[test]
+fn without_patience_one_too_many_at_a_time_is_refused_at_once() {
+    let provider = Provider::start(|_, stream| {
+        thread::sleep(Duration::from_millis(1500));
+        respond(stream, COMPLETION)
+    });
+    let gateway = gateway(&provider, 1, "max_concurrent: 1", "", "budget_wait: 0s");
+    // Both keys have one each.
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = gateway.connect();
+            client.send(&chat_request(&chat_body("openai:m")));
+            thread::sleep(Duration::from_millis(60));
+            client
+        })
+        .collect();
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        assert_eq!(gateway.chat(&chat_body("openai:m")).status, 429);
+        assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    }
+    for mut client in busy {
+        assert_eq!(client.reply().status, 200);
+    }
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(gateway.chat(&chat_body("openai:m")).status, 200, "and it is known when one is free again");
+}

@@ -26,6 +26,7 @@ pub struct Lease {
     corrections: Vec<Dated>,
     returned: i64,
     excess: i64,
+    answered_at: Millis,
 }
 
 /// What every request needs, in one cache line: a request that spends from ten limits costs ten of them. The
@@ -74,6 +75,7 @@ impl Lease {
             corrections: Vec::new(),
             returned: 0,
             excess: 0,
+            answered_at: 0,
         }
     }
 
@@ -93,6 +95,12 @@ impl Lease {
     #[must_use]
     pub fn remaining(&self) -> i64 {
         self.free.saturating_add(self.hot.available).max(0)
+    }
+
+    /// When the authority last answered; 0 if it never did.
+    #[must_use]
+    pub fn answered_at(&self) -> Millis {
+        self.answered_at
     }
 
     /// Until when asking is in vain; 0 or a time that has passed where it is not.
@@ -256,9 +264,9 @@ impl Lease {
     }
 
     /// Takes an answer.
-    pub fn answered(&mut self, answer: &Answer) {
+    pub fn answered(&mut self, answer: &Answer, now: Millis) {
         self.hot.available += answer.granted;
-        self.free = answer.free;
+        (self.free, self.answered_at) = (answer.free, now);
         self.asked &= !answer.solicited;
         if answer.granted > 0 || answer.not_before > 0 || !answer.solicited {
             self.not_before = if answer.granted > 0 { 0 } else { answer.not_before };
@@ -289,7 +297,7 @@ mod tests {
 
     fn lease(granted: i64) -> Lease {
         let mut lease = Lease::new(0, MINUTE);
-        lease.answered(&Answer { limit: 0, granted, free: 0, not_before: 0, solicited: true });
+        lease.answered(&Answer { limit: 0, granted, free: 0, not_before: 0, solicited: true }, 0);
         lease
     }
 

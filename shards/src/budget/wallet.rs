@@ -180,6 +180,12 @@ impl Wallet {
         self.leases.get(limit as usize).map_or(0, Lease::remaining).min(most)
     }
 
+    /// When a limit's home last said something of it; 0 if it never did.
+    #[must_use]
+    pub fn answered_at(&self, limit: LimitId) -> Millis {
+        self.leases.get(limit as usize).map_or(0, Lease::answered_at)
+    }
+
     /// Until when asking for a limit is in vain, where that is known.
     #[must_use]
     pub fn not_before(&self, limit: LimitId) -> Millis {
@@ -231,7 +237,7 @@ impl Wallet {
     pub fn answers(&mut self, answers: &[Answer], now: Millis, wake: &mut Vec<Ticket>) {
         for answer in answers {
             let Some(lease) = self.lease(answer.limit) else { continue };
-            lease.answered(answer);
+            lease.answered(answer, now);
             let not_before = lease.not_before();
             wake.extend(self.next(answer.limit, now));
             if not_before > now {

@@ -38,6 +38,9 @@ const UNBOUNDED_OUTPUT: u64 = 16_384;
 /// taken comes back: a refusal needs to know when to come again.
 const LEAST_WAIT_MS: Millis = 300;
 
+/// What a limit's home said is believed for so long; while there is demand it is asked on every tick.
+const FRESH_MS: Millis = 100;
+
 /// What a request is going to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Need {
@@ -263,7 +266,10 @@ impl Budget {
                     return Err(too_large(spender.snapshot, limit, asked));
                 }
             };
-            if at > until || now >= until {
+            if at > until
+                || now >= until
+                || (self.rules.wait.is_zero() && self.is_used_up(lack, &reservation))
+            {
                 return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
             }
             if let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack {
@@ -288,6 +294,15 @@ impl Budget {
                 Err(lacking) => (key, lack) = lacking,
             }
         }
+    }
+
+    /// Whether all of a limit on requests at a time is in use, as far as its home said: when that ends nobody can
+    /// know, so there is no word to wait for. What is lacking counts as demand, so the home is asked again.
+    fn is_used_up(&self, lack: Lacking, reservation: &Reservation) -> bool {
+        let Lacking::Limit(Lack::Wait(limit)) = lack else { return false };
+        let held = reservation.takes().any(|(take, counts)| take.limit == limit && counts == Counts::Held);
+        let said = self.wallet.borrow().answered_at(limit);
+        held && self.remaining(limit) <= 0 && self.now().saturating_sub(said) < FRESH_MS
     }
 
     /// Tries the keys in turn; which will be ready first, for which `reservation` is then made out, and what it

@@ -14,7 +14,6 @@ mod peak;
 mod probe;
 pub mod retry;
 mod rng;
-mod round_robin;
 mod smooth;
 mod strategy;
 #[cfg(test)]
@@ -23,5 +22,4 @@ mod turns;
 
 pub use candidate::Candidate;
 pub use rng::Rng;
-pub use round_robin::RoundRobin;
 pub use strategy::Strategies;
