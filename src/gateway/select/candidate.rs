@@ -2,10 +2,11 @@
 
 /// One key of one target (a model at a provider), with what is known of it at this moment.
 ///
-/// Shares are from 0 to 1; a value outside, or not a number, counts as the nearer end.
+/// Shares are from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// The target. Candidates of one target stand together; neighbours with another number are another target.
+    /// The target. Candidates of one target stand together; neighbours with another number are another
+    /// target.
     pub target: u16,
     /// The key, by its place among its provider's keys. Not looked at: it is for the caller.
     pub key: u16,
@@ -56,12 +57,7 @@ impl Default for Candidate {
 }
 
 /// `x` as a share: from 0 to 1, and 0 where it is not a number.
+#[allow(clippy::manual_clamp, reason = "`clamp` would let through what is not a number")]
 pub(super) fn share(x: f32) -> f32 {
-    if x >= 1.0 {
-        1.0
-    } else if x > 0.0 {
-        x
-    } else {
-        0.0
-    }
+    x.max(0.0).min(1.0)
 }

@@ -42,7 +42,8 @@ impl Default for HealthRules {
         Self {
             cooldown: 60_000,
             max_cooldown: 15 * 60_000,
-            // One may be chance, and where the provider fails, all its keys do: that is for `Ejection` to find.
+            // One may be chance, and where the provider fails, all its keys do: that is for `Ejection` to
+            // find.
             consecutive: 3,
             slow_start: 30_000,
             revoked: 60 * 60_000,
@@ -238,7 +239,8 @@ impl KeyHealth {
         self.revoke(now, rules, rng);
     }
 
-    /// Somebody knows that the key is good: the configuration was read again, or another shard's probe worked.
+    /// Somebody knows that the key is good: the configuration was read again, or another shard's probe
+    /// worked.
     pub fn reinstate(&mut self, now: Millis) {
         if matches!(self.state, State::Down { .. }) {
             self.state = State::Up { since: now.max(1) };

@@ -12,6 +12,10 @@ use crate::config::HybridWeights;
 /// the tokens left.
 const MARGIN: f32 = 0.05;
 
+/// In place of the score of one that does not take part. Scores are kept as the bits of a number that is not
+/// negative, read as an integer: these compare alike, and comparing integers takes half as long.
+const NO_SCORE: i32 = -1;
+
 /// The weights of the terms of a score; their sum is 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
@@ -19,13 +23,6 @@ pub(super) struct Terms {
     requests: f32,
     error: f32,
     latency: f32,
-    cost: f32,
-}
-
-/// What the terms are relative to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Worst {
-    latency_us: f32,
     cost: f32,
 }
 
@@ -45,35 +42,38 @@ impl Terms {
 
     /// One of those with about the best score.
     ///
-    /// Were it always the best one, every request would go to the same key until what is known of it changes,
-    /// and then to the next. So all within [`MARGIN`] of the best take smooth turns ([`super::smooth`]), weighted by how
-    /// little they lack: the best has 1, one at the margin 0. Equals take exact turns, and a small change
-    /// of a fact changes shares a little.
+    /// Were it always the best one, every request would go to the same key until what is known of it
+    /// changes, and then to the next. So all within [`MARGIN`] of the best take smooth turns
+    /// ([`super::smooth`]), weighted by how little they lack: the best has 1, one at the margin 0. Equals
+    /// take exact turns, and a small change of a fact changes shares a little.
     pub(super) fn choose<P: Fn(&Candidate) -> bool>(
         &self,
         route: &mut Route,
         candidates: &[Candidate],
         field: &Field<P>,
     ) -> Option<usize> {
-        let mut worst = Worst::default();
-        for candidate in candidates.iter().filter(|candidate| field.has(candidate)) {
-            worst.latency_us = worst.latency_us.max(candidate.latency_us);
-            worst.cost = worst.cost.max(candidate.cost as f32);
+        let (mut latency_us, mut cost) = (0, 0);
+        for candidate in candidates {
+            let counts = candidate.available;
+            latency_us = latency_us.max(if counts { candidate.latency_us.to_bits() as i32 } else { 0 });
+            cost = cost.max(if counts { candidate.cost } else { 0 });
         }
-        let mut best = f32::NEG_INFINITY;
+        let terms = self.over(f32::from_bits(latency_us as u32), cost);
+        let mut best = NO_SCORE;
         for (candidate, slot) in candidates.iter().zip(&mut route.slots) {
-            slot.score = f32::NEG_INFINITY;
+            slot.score = NO_SCORE;
             if field.has(candidate) {
-                slot.score = self.score(candidate, worst);
+                slot.score = terms.score(candidate).to_bits() as i32;
                 best = best.max(slot.score);
             }
         }
+        let least = (f32::from_bits(best as u32) - MARGIN).max(0.0).to_bits() as i32;
         let (mut total, mut chosen) = (0, None::<(i64, usize)>);
         for (at, slot) in route.slots.iter_mut().enumerate().take(candidates.len()) {
-            let weight = weight(best - slot.score);
-            if weight > 0 {
+            if slot.score >= least {
+                let weight = weight(f32::from_bits(best as u32) - f32::from_bits(slot.score as u32));
                 total += weight;
-                slot.credit = slot.credit.saturating_add(weight);
+                slot.credit += weight;
                 if chosen.is_none_or(|(credit, _)| slot.credit > credit) {
                     chosen = Some((slot.credit, at));
                 }
@@ -81,33 +81,56 @@ impl Terms {
         }
         let (_, at) = chosen?;
         let Slot { credit, .. } = route.slots.get_mut(at)?;
-        *credit = credit.saturating_sub(total);
+        *credit -= total;
         Some(at)
     }
 
-    /// From 0 to 1; higher is better.
-    fn score(&self, candidate: &Candidate, worst: Worst) -> f32 {
-        let latency = if candidate.latency_us > 0.0 {
-            share(candidate.latency_us / worst.latency_us)
-        } else if candidate.in_flight == 0 {
-            // Not known counts as the best, so that it becomes known: by one request, not by all that come
-            // before its first answer.
-            0.0
-        } else {
-            1.0
-        };
-        let cost = if worst.cost > 0.0 { candidate.cost as f32 / worst.cost } else { 0.0 };
-        self.tokens * share(candidate.tokens_left)
-            + self.requests * share(candidate.requests_left)
-            + self.error * (1.0 - share(candidate.error))
-            + self.latency * (1.0 - latency)
-            + self.cost * (1.0 - cost)
+    /// The terms where this is the worst latency and this the highest cost; 0 where there is none.
+    fn over(&self, worst_latency_us: f32, highest_cost: u64) -> Scale {
+        let over = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
+        Scale {
+            terms: *self,
+            latency_per_us: over(self.latency, worst_latency_us),
+            per_cost: over(self.cost, float(highest_cost)),
+        }
     }
 }
 
-/// The weight of one that lacks so much of the best score. Rounded, so that equals with different rounding errors are equal.
+/// Terms in relation to the worst facts of the candidates that are available.
+struct Scale {
+    terms: Terms,
+    latency_per_us: f32,
+    per_cost: f32,
+}
+
+impl Scale {
+    /// From 0 to 1; higher is better.
+    fn score(&self, candidate: &Candidate) -> f32 {
+        let Terms { tokens, requests, error, latency, cost } = self.terms;
+        // Not known counts as the best, so that it becomes known: by one request, not by all that come
+        // before its first answer.
+        let unknown = if candidate.in_flight == 0 { 0.0 } else { latency };
+        let known = candidate.latency_us * self.latency_per_us;
+        let slowness = if candidate.latency_us > 0.0 { known } else { unknown };
+        let score =
+            tokens * candidate.tokens_left + requests * candidate.requests_left + (error + latency + cost)
+                - error * candidate.error
+                - slowness
+                - float(candidate.cost) * self.per_cost;
+        // Not a number becomes 0 too.
+        score.max(0.0)
+    }
+}
+
+/// A cost as a number with a fraction; 9 million USD is the most. Signed numbers convert in one step.
+fn float(cost: u64) -> f32 {
+    i64::try_from(cost).unwrap_or(i64::MAX) as f32
+}
+
+/// The weight of one that lacks so much of the best score. Rounded, so that equals stay equal whatever the
+/// rounding errors of their scores.
 fn weight(lack: f32) -> i64 {
-    (share(1.0 - lack / MARGIN) * UNIT as f32 + 0.5) as i64
+    i64::from((share(1.0 - lack * (1.0 / MARGIN)) * UNIT as f32 + 0.5) as i32)
 }
 
 #[cfg(test)]
@@ -141,10 +164,10 @@ mod tests {
             cost: 25,
             ..Candidate::default()
         };
-        let worst = Worst { latency_us: 4e3, cost: 100.0 };
         let unknown = Candidate { latency_us: 0.0, ..one };
         let asked = Candidate { in_flight: 1, ..unknown };
-        let odd = Candidate { tokens_left: f32::NAN, error: -1.0, requests_left: 7.0, ..one };
+        let over = Candidate { tokens_left: -1.0, requests_left: 0.0, error: 1.0, ..one };
+        let odd = Candidate { tokens_left: f32::NAN, ..one };
         for (terms, candidate, expected) in [
             (terms(1.0, 0.0, 0.0, 0.0, 0.0), one, 0.5),
             (terms(0.0, 0.3, 0.0, 0.0, 0.0), one, 0.25),
@@ -155,10 +178,11 @@ mod tests {
             (terms(0.0, 0.0, 0.0, 0.0, 1.0), one, 0.75),
             (terms(0.2, 0.2, 0.2, 0.2, 0.2), one, (0.5 + 0.25 + 0.9 + 0.25 + 0.75) / 5.0),
             (terms(0.6, 0.1, 0.1, 0.1, 0.1), one, 0.6 * 0.5 + 0.1 * (0.25 + 0.9 + 0.25 + 0.75)),
-            (terms(1.0, 1.0, 1.0, 0.0, 0.0), odd, 2.0 / 3.0),
+            (terms(1.0, 1.0, 1.0, 0.0, 0.0), over, 0.0),
+            (terms(1.0, 1.0, 1.0, 0.0, 0.0), odd, 0.0),
             (terms(0.0, 0.0, 0.0, 0.0, 0.0), one, 0.0),
         ] {
-            let score = terms.score(&candidate, worst);
+            let score = terms.over(4e3, 100).score(&candidate);
             assert!((score - expected).abs() < 1e-6, "{score} {expected} {terms:?} {candidate:?}");
         }
     }

@@ -8,8 +8,8 @@ use super::{
 
 /// The one with the fewest requests in flight; equals take turns.
 ///
-/// One that starts slowly may have its ramp's share of what the others have, and is never taken for less loaded
-/// than they are: being new it has nothing in flight, and would get everything.
+/// One that starts slowly may have its ramp's share of what the others have, and is never taken for less
+/// loaded than they are: being new it has nothing in flight, and would get everything.
 pub(super) fn loaded(
     route: &mut Route,
     candidates: &[Candidate],

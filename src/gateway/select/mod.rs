@@ -1,7 +1,8 @@
 //! Which key of which provider gets a request, and whether one that failed may be tried again.
 //!
-//! Everything here decides and nothing acts: time is passed in, facts are passed in ([`Candidate`]), and each
-//! shard has its own state ([`Strategies`], [`health::KeyHealth`], [`outlier::Ejection`], [`retry::RetryBudget`]).
+//! Everything here decides and nothing acts: time is passed in, facts are passed in ([`Candidate`]), and
+//! each shard has its own state ([`Strategies`], [`health::KeyHealth`], [`outlier::Ejection`],
+//! [`retry::RetryBudget`]).
 
 mod candidate;
 pub mod health;

@@ -34,8 +34,8 @@ pub struct EjectionRules {
 
 impl Default for EjectionRules {
     fn default() -> Self {
-        // Envoy's, but for the share: its 85 % of 50 requests is meant for hosts among many alike, and for far
-        // more requests than a shard sends to a provider.
+        // Envoy's, but for the share: its 85 % of 50 requests is meant for hosts among many alike, and for
+        // far more requests than a shard sends to a provider.
         Self {
             consecutive: 5,
             error_share: 0.5,
@@ -181,8 +181,9 @@ impl Ejection {
     }
 }
 
-/// Whether none of a route's providers is available. Then all are to be taken for available: Envoy's panic mode,
-/// with its threshold at none rather than at half, since a provider's keys are not to bear another's load.
+/// Whether none of a route's providers is available. Then all are to be taken for available: Envoy's panic
+/// mode, with its threshold at none rather than at half, since a provider's keys are not to bear another's
+/// load.
 #[must_use]
 pub fn all_out<'a>(
     mut providers: impl Iterator<Item = &'a Ejection>,

@@ -12,8 +12,8 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Whether a request may go. One of which nothing was heard for `patience` no longer stands in the way: its
-    /// client may have left.
+    /// Whether a request may go. One of which nothing was heard for `patience` no longer stands in the way:
+    /// its client may have left.
     pub(super) fn is_free(&self, now: Millis, patience: Millis) -> bool {
         self.sent.is_none_or(|sent| now.saturating_sub(sent) >= patience)
     }

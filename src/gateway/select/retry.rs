@@ -6,8 +6,8 @@ use super::Rng;
 
 /// One retry, in the budget's units.
 const RETRY: u64 = 1_000_000;
-/// As many retries as can be saved up from requests: for what fails within a moment. More would, after long good
-/// times, let a failing provider be asked twice as often as usual for minutes.
+/// As many retries as can be saved up from requests: for what fails within a moment. More would, after long
+/// good times, let a failing provider be asked twice as often as usual for minutes.
 const MOST_SAVED: u64 = 100 * RETRY;
 /// So much time's worth of the minimum can be saved up; Finagle's default time to live of credits.
 const RESERVE_S: u64 = 10;
@@ -15,9 +15,9 @@ const RESERVE_S: u64 = 10;
 /// How many retries may be made: a share of the requests, and a few in any case.
 ///
 /// Where a provider fails for all, retries multiply its load and hold it down. Finagle and Envoy bound them
-/// by a budget: each request pays in a share of a retry, each retry takes a whole one, and a small reserve fills
-/// with time so that rare traffic can retry too. Here the reserve is filled when it is asked for, by the time that is
-/// passed in. Each shard has its own budget for its own requests.
+/// by a budget: each request pays in a share of a retry, each retry takes a whole one, and a small reserve
+/// fills with time so that rare traffic can retry too. Here the reserve is filled when it is asked for, by
+/// the time that is passed in. Each shard has its own budget for its own requests.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryBudget {
     /// What a request pays in.
@@ -29,8 +29,8 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// `share` of requests may be retried (0.1 is usual), and `per_second` retries in any case; the reserve for
-    /// those is full at the start.
+    /// `share` of requests may be retried (0.1 is usual), and `per_second` retries in any case; the reserve
+    /// for those is full at the start.
     #[must_use]
     pub fn new(share: f32, per_second: f32, now: Millis) -> Self {
         let units = |x: f32| (f64::from(x.max(0.0)) * RETRY as f64) as u64;
@@ -68,10 +68,11 @@ fn most_reserve(per_second: u64) -> u64 {
     if per_second > 0 { most.max(RETRY) } else { 0 }
 }
 
-/// How long to wait before a retry, the first being attempt 0: anything up to `base` × 2^attempt, at most `max`.
+/// How long to wait before a retry, the first being attempt 0: anything up to `base` × 2^attempt, at most
+/// `max`.
 ///
-/// That is "full jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015): those that failed together
-/// come back spread over the whole time.
+/// That is "full jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015): those that failed
+/// together come back spread over the whole time.
 #[must_use]
 pub fn backoff(attempt: u32, base: Millis, max: Millis, rng: &mut Rng) -> Millis {
     rng.up_to(2_u64.saturating_pow(attempt).saturating_mul(base).min(max))

@@ -1,9 +1,10 @@
 //! Turns in proportion to weights, as evenly spaced as they can be.
 //!
-//! The smooth weighted round robin of nginx (`ngx_http_upstream_round_robin.c` since 1.3.1, described in the
-//! commit "Upstream: smooth weighted round-robin balancing"): each time everyone's credit grows by its weight, and the one with the most credit is
-//! chosen and pays the sum of all weights. Nobody is ever ahead of its share by a whole turn, so a heavy target
-//! gets no burst; over as many choices as the sum of the weights, everyone gets exactly its weight.
+//! The smooth weighted round robin of nginx (`ngx_http_upstream_round_robin.c` since 1.3.1, described in
+//! the commit "Upstream: smooth weighted round-robin balancing"): each time everyone's credit grows by its
+//! weight, and the one with the most credit is chosen and pays the sum of all weights. Nobody is ever ahead
+//! of its share by a whole turn, so a heavy target gets no burst; over as many choices as the sum of the
+//! weights, everyone gets exactly its weight.
 
 use super::{
     Candidate, Rng,
@@ -14,7 +15,8 @@ use super::{
 /// One of weight, in credit. Weights may have fractions, and equals start with different fractions of it.
 pub(super) const UNIT: u32 = 1024;
 
-/// Targets take turns by their weight, and the keys of each take turns. A weight of 0, where all have it, is 1.
+/// Targets take turns by their weight, and the keys of each take turns. A weight of 0, where all have it,
+/// is 1.
 pub(super) fn targets<P: Fn(&Candidate) -> bool>(
     route: &mut Route,
     candidates: &[Candidate],

@@ -38,18 +38,18 @@ pub(super) struct Slot {
     pub(super) target_credit: i64,
     /// The target's key whose turn it is, counted from its first; at first anything.
     pub(super) next_key: usize,
-    /// The candidate's score in the choice being made.
-    pub(super) score: f32,
+    /// The candidate's score in the choice being made, as [`super::hybrid`] keeps it.
+    pub(super) score: i32,
 }
 
 /// Those among which one choice is made: the available ones that the strategy prefers, or all available ones
 /// where it prefers none.
 ///
-/// Slow start is decided here, in one of two ways. Where turns are taken ([`turns`]), one with ramp r passes its
-/// turn on in all but a share r of cases ([`takes_turn`]). Everywhere else one random number is drawn for a choice,
-/// and who has a lower ramp does not take part ([`Field::has`]): one number for all, so that the keys of a
-/// provider that starts slowly take part together, and it gets r of its share whatever their number. Ramps count
-/// in relation to the highest: where all start slowly, all take part.
+/// Slow start is decided here, in one of two ways. Where turns are taken ([`turns`]), one with ramp r
+/// passes its turn on in all but a share r of cases ([`takes_turn`]). Everywhere else one random number is
+/// drawn for a choice, and who has a lower ramp does not take part ([`Field::has`]): one number for all, so
+/// that the keys of a provider that starts slowly take part together, and it gets r of its share whatever
+/// their number. Ramps count in relation to the highest: where all start slowly, all take part.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<P> {
     prefers: P,
@@ -62,21 +62,24 @@ pub(super) struct Field<P> {
 impl<P: Fn(&Candidate) -> bool> Field<P> {
     /// `None` where no candidate is available.
     pub(super) fn new(candidates: &[Candidate], prefers: P, rng: &mut Rng) -> Option<Self> {
-        // The highest and lowest ramp, of the preferred and of the others.
-        let (mut preferred, mut others) = ((0.0_f32, 1.0_f32), (0.0_f32, 1.0_f32));
-        for candidate in candidates.iter().filter(|candidate| candidate.available) {
-            let ramp = ramp(candidate);
-            let (most, least) = if prefers(candidate) { &mut preferred } else { &mut others };
-            *most = most.max(ramp);
-            *least = least.min(ramp);
+        let (mut any, mut any_preferred, mut starting) = (false, false, false);
+        for candidate in candidates {
+            any |= candidate.available;
+            any_preferred |= candidate.available && prefers(candidate);
+            starting |= candidate.available && ramp(candidate) < 1.0;
         }
-        let preferred_only = preferred.0 > 0.0;
-        let (most_ramp, least) = if preferred_only { preferred } else { others };
-        if most_ramp == 0.0 {
-            return None;
+        let mut field = Self { prefers, preferred_only: any_preferred, least_ramp: 0.0, most_ramp: 1.0 };
+        if starting {
+            field.draw(candidates, rng);
         }
-        let least_ramp = if least < most_ramp { (1.0 - rng.unit()) * most_ramp } else { 0.0 };
-        Some(Self { prefers, preferred_only, least_ramp, most_ramp })
+        any.then_some(field)
+    }
+
+    /// Draws who takes part, as some start slowly.
+    fn draw(&mut self, candidates: &[Candidate], rng: &mut Rng) {
+        let ramps = candidates.iter().filter(|candidate| self.may(candidate)).map(ramp);
+        self.most_ramp = ramps.fold(0.0, f32::max);
+        self.least_ramp = (1.0 - rng.unit()) * self.most_ramp;
     }
 
     /// Whether a candidate may be chosen at all.
@@ -101,8 +104,8 @@ pub(super) fn ramp(candidate: &Candidate) -> f32 {
 }
 
 impl Strategies {
-    /// For routes with so many candidates each. `seed` is the shard's: shards that start together must not all
-    /// begin with the same key.
+    /// For routes with so many candidates each. `seed` is the shard's: shards that start together must not
+    /// all begin with the same key.
     #[must_use]
     pub fn new(candidates: impl IntoIterator<Item = usize>, weights: HybridWeights, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -116,8 +119,8 @@ impl Strategies {
 
     /// The index of the candidate to use next; `None` if none is available.
     ///
-    /// Allocates nothing, unless there are more candidates than [`Strategies::new`] was told of. A route it was
-    /// not told of shares the turns of another.
+    /// Allocates nothing, unless there are more candidates than [`Strategies::new`] was told of. A route it
+    /// was not told of shares the turns of another.
     pub fn choose(&mut self, algorithm: Algorithm, route: usize, candidates: &[Candidate]) -> Option<usize> {
         let place = route.checked_rem(self.routes.len())?;
         let (route, rng) = (self.routes.get_mut(place)?, &mut self.rng);
@@ -169,7 +172,7 @@ impl Route {
             credit: i64::from(rng.below(smooth::UNIT)),
             target_credit: i64::from(rng.below(smooth::UNIT)),
             next_key: rng.below(u32::MAX) as usize,
-            score: 0.0,
+            score: 0,
         };
         self.slots.resize_with(candidates, || slot(rng));
     }

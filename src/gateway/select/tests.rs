@@ -38,8 +38,8 @@ pub(super) fn shares(algorithm: Algorithm, candidates: &[Candidate], choices: u3
     counts
 }
 
-/// Pearson's chi-square test: fails where counts differ from the expected shares by more than chance makes them in
-/// one of a thousand runs. Seeds are fixed, so that a run fails always or never.
+/// Pearson's chi-square test: fails where counts differ from the expected shares by more than chance makes
+/// them in one of a thousand runs. Seeds are fixed, so that a run fails always or never.
 pub(super) fn chi_square(counts: &[u32], shares: &[f64]) {
     assert_eq!(counts.len(), shares.len());
     let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
@@ -64,7 +64,8 @@ fn the_chi_square_test_can_fail() {
     }
 }
 
-/// One that starts slowly, with what a strategy may prefer it for; its index and its share without slow start.
+/// One that starts slowly, with what a strategy may prefer it for; its index and its share without slow
+/// start.
 fn slow_starters(ramp: f32) -> [(&'static str, Algorithm, Vec<Candidate>, usize, f32); 9] {
     let one_of_three = |change: fn(&mut Candidate)| {
         let mut all = grid(&[1, 1, 1]);
