@@ -21,8 +21,8 @@ use super::{
 const IDLE_ROUNDS: u32 = 3;
 
 /// What all idle instances keep in hand together, as a part of the limit: enough for the first requests after a
-/// pause not to wait for the store, and half of what may stand idle at all.
-const KEPT_PARTS: i64 = 100;
+/// pause not to wait for the store, and a quarter of what may stand idle at all.
+const KEPT_PARTS: i64 = 200;
 
 /// Apart from each other by at most this much do instances notice that the store is down.
 const NOTICE_MS: Millis = 5_000;
