@@ -14,7 +14,7 @@ use coo_shards::{
 use super::{
     account::Account,
     attempt::{self, Failed, Why},
-    balance::{Outcome, Tried},
+    balance::{Hope, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
     request::Context,
     respond,
@@ -190,15 +190,16 @@ impl<'a> Wanted<'a> {
         if account.tries >= balance.rules().max_attempts {
             return false;
         }
-        let other = balance.has_other(self.plan, tried, budget);
-        if !other && matches!(why, Why::Limited | Why::Revoked | Why::NoRoom) {
+        let hope = balance.hope(self.plan, tried, budget);
+        let own_fault = matches!(why, Why::Limited | Why::Revoked | Why::NoRoom);
+        if hope == Hope::None || (hope == Hope::Same && own_fault) {
             return false;
         }
         let now = budget.now();
         if !balance.may_retry(now) {
             return false;
         }
-        if other {
+        if hope == Hope::Other {
             return true;
         }
         let rest = Duration::from_millis(budget.rests(provider, key).saturating_sub(now));

@@ -29,7 +29,11 @@ use coo_shards::{
 };
 
 use super::balance::News;
-use crate::config::{TokenReserve, snapshot::ProviderId};
+use crate::config::{
+    TokenReserve,
+    budgets::{Counts, KeyBudget},
+    snapshot::{ProviderId, Snapshot},
+};
 
 /// Messages between two shards that may be under way. One of each kind per tick is usual.
 pub const MESH_MESSAGES: usize = 256;
@@ -335,6 +339,18 @@ impl Budget {
     #[must_use]
     pub fn remaining(&self, limit: LimitId) -> i64 {
         self.wallet.borrow().remaining(limit)
+    }
+
+    /// The least shares that are left of a key's limits on requests and on tokens, as far as this shard knows.
+    #[must_use]
+    pub fn shares_left(&self, snapshot: &Snapshot, key: &KeyBudget) -> (f32, f32) {
+        let left = |counts: Counts| {
+            let id = key.limit(counts)?;
+            let most = snapshot.budgets.limits.get(id as usize)?.amount.max(1);
+            Some(self.remaining(id) as f32 / most as f32)
+        };
+        let least = |one: Counts, other: Counts| left(one).unwrap_or(1.0).min(left(other).unwrap_or(1.0));
+        (least(Counts::Requests, Counts::Held), least(Counts::Tokens, Counts::SessionTokens))
     }
 
     /// The shards; with a store there is one party more.

@@ -6,9 +6,9 @@ use super::Rng;
 
 /// One retry, in the budget's units.
 const RETRY: u64 = 1_000_000;
-/// As many retries as can be saved up from requests: for what fails within a moment. More would, after long
-/// good times, let a failing provider be asked twice as often as usual for minutes.
-const MOST_SAVED: u64 = 100 * RETRY;
+/// As many retries as can be saved up from requests: for what fails within a moment, until the provider is left
+/// out. More would, after long good times, add to an outage what the share is to keep from it.
+const MOST_SAVED: u64 = 10 * RETRY;
 /// So much time's worth of the minimum can be saved up; Finagle's default time to live of credits.
 const RESERVE_S: u64 = 10;
 

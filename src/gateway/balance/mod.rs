@@ -3,6 +3,9 @@
 //! The strategies and what a key's health is are in [`super::select`], pure; here they meet requests. Each shard
 //! knows what it saw itself, and when it finds that a key or a provider is to rest it tells the others.
 
+mod rules;
+mod tried;
+
 use std::{
     cell::RefCell,
     time::{Duration, Instant},
@@ -17,15 +20,16 @@ use super::{
         Candidate, Rng, Strategies,
         health::{Failure, HealthRules, KeyHealth, Standing},
         latency::{Ewma, PeakEwma},
-        outlier::{Ejection, EjectionRules},
+        outlier::Ejection,
         retry::{RetryBudget, backoff},
     },
 };
 use crate::config::{
-    Algorithm, HybridWeights, KeyRotation, Policy,
-    budgets::Counts,
+    Algorithm,
     snapshot::{ProviderId, Snapshot, Upstream},
 };
+pub use rules::Rules;
+pub use tried::Tried;
 
 /// A peak of the time to the first byte is forgotten to 1/e after this.
 const LATENCY_MEMORY: Millis = 10_000;
@@ -39,83 +43,6 @@ const MAX_BACKOFF: Millis = 10_000;
 const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens of an answer, to compare prices.
 const OUTPUT_TOKENS: u64 = 256;
-/// Most candidates that one request tries: `retry.max_attempts` is at most 10.
-const MOST_TRIED: usize = 16;
-
-/// The policy, as the request path needs it.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    algorithm: Algorithm,
-    weights: HybridWeights,
-    slow_us: f32,
-    max_keys: usize,
-    /// Attempts of one request, the first included.
-    pub max_attempts: u32,
-    /// Patience with one attempt, where it is less than with all.
-    pub attempt_timeout: Option<Duration>,
-    interval: Millis,
-    health: HealthRules,
-    ejection: EjectionRules,
-}
-
-impl Rules {
-    /// Those of a configuration.
-    #[must_use]
-    pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
-        let millis = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
-        // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
-        // a quarter and then starts for half of one.
-        let interval = millis(policy.health_check_interval);
-        Self {
-            algorithm: policy.algorithm,
-            weights: policy.hybrid_weights,
-            slow_us: policy.latency_threshold.as_micros() as f32,
-            max_keys: usize::try_from(rotation.max_keys_per_provider).unwrap_or(usize::MAX).max(1),
-            max_attempts: policy.retry.max_attempts,
-            attempt_timeout: policy.retry.timeout,
-            interval: millis(policy.retry.interval),
-            health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
-            ejection: EjectionRules {
-                base: interval / 2,
-                max: interval,
-                slow_start: interval / 2,
-                ..EjectionRules::default()
-            },
-        }
-    }
-}
-
-/// What a request has tried already.
-#[derive(Clone, Debug, Default)]
-pub struct Tried {
-    list: [(u16, u16); MOST_TRIED],
-    len: u16,
-}
-
-impl Tried {
-    /// Adds a key of a target.
-    pub fn add(&mut self, target: usize, key: usize) {
-        if let Some(slot) = self.list.get_mut(usize::from(self.len)) {
-            *slot = (target as u16, key as u16);
-            self.len += 1;
-        }
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    /// Whether nothing was tried.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    fn has(&self, target: usize, key: usize) -> bool {
-        self.list.iter().take(self.len.into()).any(|tried| *tried == (target as u16, key as u16))
-    }
-}
 
 /// What an attempt showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +57,17 @@ pub enum Outcome {
     Revoked,
     /// It says nothing: the client left.
     Cancelled,
+}
+
+/// Who might serve a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hope {
+    /// A key that was not tried.
+    Other,
+    /// Only one that failed it already.
+    Same,
+    /// Nobody: all that could are known to fail.
+    None,
 }
 
 /// What other shards should know.
@@ -351,17 +289,33 @@ impl Balance {
         candidates.get(chosen).map(|chosen| (usize::from(chosen.target), usize::from(chosen.key)))
     }
 
-    /// Whether there is a key that was not tried and does not rest on its provider's word.
+    /// What a request that failed may hope for: keys that rest on their provider's word, or that were found not to
+    /// work, are no hope.
     #[must_use]
-    pub fn has_other(&self, plan: &Plan<'_>, tried: &Tried, budget: &Budget) -> bool {
+    pub fn hope(&self, plan: &Plan<'_>, tried: &Tried, budget: &Budget) -> Hope {
         let now = budget.now();
-        (0..plan.len()).filter_map(|target| Some((target, plan.upstream(target)?))).any(
-            |(target, (provider, upstream))| {
-                let mut keys = 0..upstream.keys.len().min(self.rules.max_keys);
-                plan.allows(provider)
-                    && keys.any(|key| !tried.has(target, key) && budget.rests(provider, key) <= now)
-            },
-        )
+        let state = self.state.borrow();
+        let mut hope = Hope::None;
+        for target in 0..plan.len() {
+            let Some((provider, _)) = plan.get(target) else { continue };
+            let Some(known) = state.providers.get(provider).filter(|_| plan.allows(provider)) else {
+                continue;
+            };
+            if known.heard > now || known.ejection.is_out() {
+                continue;
+            }
+            for (key, of_key) in known.keys.iter().enumerate().take(self.rules.max_keys) {
+                if of_key.heard > now || !of_key.health.is_available(now, &self.rules.health) {
+                    continue;
+                }
+                if tried.has(target, key) {
+                    hope = Hope::Same;
+                } else if budget.rests(provider, key) <= now {
+                    return Hope::Other;
+                }
+            }
+        }
+        hope
     }
 
     /// Notes that a request came, which earns its share of a retry.
@@ -524,18 +478,4 @@ pub struct KeyLook {
     pub error: f32,
     /// Whether it and its provider are in use.
     pub is_up: bool,
-}
-
-impl Budget {
-    /// The least shares that are left of a key's limits on requests and on tokens, as far as this shard knows.
-    #[must_use]
-    pub fn shares_left(&self, snapshot: &Snapshot, key: &crate::config::budgets::KeyBudget) -> (f32, f32) {
-        let left = |counts: Counts| {
-            let id = key.limit(counts)?;
-            let most = snapshot.budgets.limits.get(id as usize)?.amount.max(1);
-            Some(self.remaining(id) as f32 / most as f32)
-        };
-        let least = |one: Counts, other: Counts| left(one).unwrap_or(1.0).min(left(other).unwrap_or(1.0));
-        (least(Counts::Requests, Counts::Held), least(Counts::Tokens, Counts::SessionTokens))
-    }
 }

@@ -1,0 +1,53 @@
+//! The policy, as the request path needs it.
+
+use std::time::Duration;
+
+use coo_shards::budget::Millis;
+
+use crate::{
+    config::{Algorithm, HybridWeights, KeyRotation, Policy},
+    gateway::select::{health::HealthRules, outlier::EjectionRules},
+};
+
+/// The policy, as the request path needs it.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(super) algorithm: Algorithm,
+    pub(super) weights: HybridWeights,
+    pub(super) slow_us: f32,
+    pub(super) max_keys: usize,
+    /// Attempts of one request, the first included.
+    pub max_attempts: u32,
+    /// Patience with one attempt, where it is less than with all.
+    pub attempt_timeout: Option<Duration>,
+    pub(super) interval: Millis,
+    pub(super) health: HealthRules,
+    pub(super) ejection: EjectionRules,
+}
+
+impl Rules {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
+        let millis = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
+        // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
+        // a quarter and then starts for half of one.
+        let interval = millis(policy.health_check_interval);
+        Self {
+            algorithm: policy.algorithm,
+            weights: policy.hybrid_weights,
+            slow_us: policy.latency_threshold.as_micros() as f32,
+            max_keys: usize::try_from(rotation.max_keys_per_provider).unwrap_or(usize::MAX).max(1),
+            max_attempts: policy.retry.max_attempts,
+            attempt_timeout: policy.retry.timeout,
+            interval: millis(policy.retry.interval),
+            health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
+            ejection: EjectionRules {
+                base: interval / 2,
+                max: interval,
+                slow_start: interval / 2,
+                ..EjectionRules::default()
+            },
+        }
+    }
+}
