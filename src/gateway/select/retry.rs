@@ -6,9 +6,9 @@ use super::Rng;
 
 /// One retry, in the budget's units.
 const RETRY: u64 = 1_000_000;
-/// As many retries as can be saved up from requests: for what fails within a moment, until the provider is left
-/// out. More would, after long good times, add to an outage what the share is to keep from it.
-const MOST_SAVED: u64 = 10 * RETRY;
+/// As many retries as can be saved up from requests: a tenth of the last thousand. A provider that stops answering
+/// is noticed when its requests run out of time, all at once, and each needs a retry then.
+const MOST_SAVED: u64 = 100 * RETRY;
 /// So much time's worth of the minimum can be saved up; Finagle's default time to live of credits.
 const RESERVE_S: u64 = 10;
 
@@ -99,7 +99,7 @@ mod tests {
         for _ in 0..100_000 {
             budget.deposit();
         }
-        assert_eq!((0..1000).filter(|_| budget.withdraw(5)).count(), 10);
+        assert_eq!((0..1000).filter(|_| budget.withdraw(5)).count(), 100);
     }
 
     #[test]
