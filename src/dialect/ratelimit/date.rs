@@ -53,6 +53,9 @@ pub(super) fn http(text: &[u8], now: u64) -> Option<u64> {
         // The year within 50 of now, as the RFC has it.
         2 => {
             let this = 1970 + i64::try_from(now / 31_556_952).ok()?;
+            if this > 9999 {
+                return None;
+            }
             let year = this - this.rem_euclid(100) + number(year)?;
             if year > this + 50 { year - 100 } else { year }
         }

@@ -209,6 +209,12 @@ fn garbage_is_as_if_absent() {
     assert_eq!(advice(&[("x-ratelimit-reset-tokens", "1s")]), Advice::default());
 }
 
+#[test]
+fn a_clock_set_beyond_all_calendars_reads_no_short_year() {
+    let fields = [(&b"retry-after"[..], &b"Sunday, 06-Nov-94 08:49:37 GMT"[..])];
+    assert_eq!(read(fields, || u64::MAX).retry_after, None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
