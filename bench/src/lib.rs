@@ -8,5 +8,6 @@ pub mod load;
 pub mod mesh;
 pub mod report;
 pub mod rival;
+mod runner;
 pub mod simulate;
 pub mod versus;

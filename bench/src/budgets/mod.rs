@@ -10,16 +10,11 @@ mod fleet;
 mod redis;
 mod scenario;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::{
-    load::units,
-    rival,
-    versus::{host::Host, table::Table},
-};
+use crate::{load::units, rival, runner, versus::host::Host};
 use finding::{Finding, Terms};
 use fleet::Subject;
 
@@ -68,36 +63,18 @@ impl Settings {
             };
             return self.rivals.iter().map(of).collect();
         }
-        if !self.gateways.is_empty() {
-            return Ok(self.gateways.iter().cloned().map(Subject::Gateway).collect());
-        }
-        let sibling = std::env::current_exe()?.with_file_name("coo-llm");
-        if sibling.exists() {
-            return Ok(vec![Subject::Gateway(sibling)]);
-        }
-        Err(io::Error::other("there is no coo-llm beside this program: name it with --gateway"))
+        let gateways = runner::gateways(&self.gateways, "")?;
+        Ok(gateways.into_iter().map(Subject::Gateway).collect())
     }
 
     fn selected(&self) -> io::Result<Vec<scenario::Scenario>> {
         let all = scenario::all(&self.limits);
-        if let Some(other) = self.scenarios.iter().find(|name| all.iter().all(|one| one.name != **name)) {
-            return Err(io::Error::other(format!("no scenario is named {other}: see --list")));
-        }
-        let wanted = |name: &str| self.scenarios.is_empty() || self.scenarios.iter().any(|one| one == name);
-        let mut selected: Vec<_> = all.into_iter().filter(|scenario| wanted(scenario.name)).collect();
+        let mut selected = runner::selected(all, &self.scenarios, |scenario| scenario.name)?;
         for scenario in &mut selected {
             scenario.demand = self.demand.unwrap_or(scenario.demand);
         }
         Ok(selected)
     }
-}
-
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Report<'a> {
-    host: &'a Host,
-    table: &'a Table,
-    findings: &'a [Finding],
 }
 
 /// Runs the scenarios and prints what was found; whether all limits held and were used.
@@ -139,11 +116,7 @@ pub fn run(settings: &Settings) -> io::Result<bool> {
     for note in skipped {
         table.note(note);
     }
-    print!("{}", table.markdown(&host));
-    if let Some(path) = &settings.json {
-        let report = Report { host: &host, table: &table, findings: &findings };
-        fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
+    runner::tell(&table, &host, &findings, settings.json.as_deref())?;
     Ok(findings.iter().all(Finding::passes))
 }
 

@@ -11,12 +11,11 @@ mod scenario;
 mod sight;
 mod verdict;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::versus::{host::Host, table::Table};
+use crate::{runner, versus::host::Host};
 use course::Terms;
 use finding::Finding;
 
@@ -45,32 +44,12 @@ pub struct Settings {
 
 impl Settings {
     fn programs(&self) -> io::Result<Vec<PathBuf>> {
-        if !self.gateways.is_empty() {
-            return Ok(self.gateways.clone());
-        }
-        let sibling = std::env::current_exe()?.with_file_name("coo-llm");
-        if sibling.exists() {
-            return Ok(vec![sibling]);
-        }
-        Err(io::Error::other("there is no coo-llm beside this program: name it with --gateway"))
+        runner::gateways(&self.gateways, "")
     }
 
     fn selected(&self) -> io::Result<Vec<scenario::Scenario>> {
-        let all = scenario::all();
-        if let Some(other) = self.scenarios.iter().find(|name| all.iter().all(|one| one.name != **name)) {
-            return Err(io::Error::other(format!("no scenario is named {other}: see --list")));
-        }
-        let wanted = |name: &str| self.scenarios.is_empty() || self.scenarios.iter().any(|one| one == name);
-        Ok(all.into_iter().filter(|scenario| wanted(scenario.name)).collect())
+        runner::selected(scenario::all(), &self.scenarios, |scenario| scenario.name)
     }
-}
-
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Report<'a> {
-    host: &'a Host,
-    table: &'a Table,
-    findings: &'a [Finding],
 }
 
 /// Runs the scenarios and prints what was found; whether everything held.
@@ -99,11 +78,7 @@ pub fn run(settings: &Settings) -> io::Result<bool> {
         }
     }
     let table = finding::table(&findings, settings.seconds);
-    print!("{}", table.markdown(&host));
-    if let Some(path) = &settings.json {
-        let report = Report { host: &host, table: &table, findings: &findings };
-        fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
+    runner::tell(&table, &host, &findings, settings.json.as_deref())?;
     Ok(findings.iter().all(Finding::passes))
 }
 

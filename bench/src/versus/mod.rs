@@ -22,6 +22,7 @@ use std::{fs, io, path::PathBuf, str::FromStr};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::runner;
 use host::Host;
 use table::Table;
 
@@ -139,17 +140,7 @@ impl Settings {
 
     /// The gateway programs to run.
     fn gateways(&self) -> io::Result<Vec<PathBuf>> {
-        if !self.gateway.is_empty() {
-            return Ok(self.gateway.clone());
-        }
-        let own = std::env::current_exe()?;
-        let sibling = own.with_file_name("coo-llm");
-        if sibling.exists() {
-            return Ok(vec![sibling]);
-        }
-        Err(io::Error::other(
-            "there is no coo-llm beside this program: name it with --gateway, or leave it out with --only",
-        ))
+        runner::gateways(&self.gateway, ", or leave it out with --only")
     }
 }
 
