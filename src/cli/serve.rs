@@ -151,7 +151,6 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
             }),
             drain: config.server.timeouts.drain,
             balance: balance::Rules::new(&config.policy, &config.key_rotation),
-            weights: config.policy.weights.clone(),
             budget: budget::Setup {
                 limits: Arc::clone(&snapshot.budgets.limits),
                 keys: snapshot.providers.iter().map(|upstream| upstream.keys.len()).collect(),

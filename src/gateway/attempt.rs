@@ -81,10 +81,8 @@ pub enum Why {
 pub struct Failed<'a> {
     /// Why.
     pub why: Why,
-    /// The error to answer with.
-    pub error: GatewayError,
-    /// The provider's answer, to pass on in place of the error where nobody else can be asked.
-    pub answer: Option<Answer<'a>>,
+    /// What the client gets where nobody else can be asked: the provider's own answer, or an error.
+    pub instead: Result<Answer<'a>, GatewayError>,
 }
 
 /// Why an answer with this status is a failure that another attempt might not have.
@@ -115,7 +113,7 @@ pub async fn send<'a>(
     let unreachable = |account: &mut Account, error: ConnectError| {
         account.detail = Some(error.to_string());
         let why = if matches!(error, ConnectError::Exhausted) { Why::NoRoom } else { Why::Unreachable };
-        Failed { why, error: failure::of_connecting(&error, provider, model), answer: None }
+        Failed { why, instead: Err(failure::of_connecting(&error, provider, model)) }
     };
     account.tries += 1;
     let mut connection =
@@ -135,15 +133,15 @@ pub async fn send<'a>(
                 let hidden = head.status == StatusCode::UNAUTHORIZED;
                 let answer = Answer { connection, head, upstream: outgoing.upstream };
                 let Some(why) = why else { return Ok(answer) };
-                // It is our key that was refused, not the client's; and the message would show part of ours.
-                let error = failure::upstream(provider, UpstreamFault::Auth);
-                let answer = if hidden {
+                if hidden {
+                    // It is our key that was refused, not the client's; and the message would show part of ours.
                     answer.discard();
-                    None
-                } else {
-                    Some(answer)
-                };
-                return Err(Failed { why, error, answer });
+                    return Err(Failed {
+                        why,
+                        instead: Err(failure::upstream(provider, UpstreamFault::Auth)),
+                    });
+                }
+                return Err(Failed { why, instead: Ok(answer) });
             }
             Err(failed) if failed.replayable => {
                 drop(connection);
@@ -156,7 +154,7 @@ pub async fn send<'a>(
                 account.detail = Some(failed.kind.to_string());
                 let began = matches!(failed.kind, FailureKind::Violation(_));
                 let error = failure::upstream(provider, failure::of_exchange(&failed.kind, began));
-                return Err(Failed { why: Why::Failed, error, answer: None });
+                return Err(Failed { why: Why::Failed, instead: Err(error) });
             }
         }
     }

@@ -13,7 +13,7 @@ use coo_shards::{
 
 use super::{
     account::Account,
-    attempt::{self, Failed, Why},
+    attempt::{self, Why},
     balance::{Hope, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
     request::Context,
@@ -88,14 +88,10 @@ pub async fn forward(
         });
         tried.add(target, chosen);
         if !wanted.again(&mut tried, failed.why, (provider, chosen), account).await {
-            return match failed {
-                Failed { answer: Some(answer), .. } => {
-                    respond::pass_on(shard, context, answer, false, responder, account).await
-                }
-                Failed { error, .. } => Err(error),
-            };
+            let answer = failed.instead?;
+            return respond::pass_on(shard, context, answer, false, responder, account).await;
         }
-        if let Some(answer) = failed.answer {
+        if let Ok(answer) = failed.instead {
             answer.discard();
         }
         account.start_over();

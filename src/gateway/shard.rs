@@ -114,8 +114,6 @@ pub struct Setup {
     pub budget: budget::Setup,
     /// How providers and keys are chosen.
     pub balance: balance::Rules,
-    /// `policy.weights`.
-    pub weights: Vec<(String, u32)>,
 }
 
 /// What the requests of one shard share.
@@ -269,7 +267,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
     let now = setup.budget.clock.now();
     let shard = Rc::new(Shard {
         index,
-        balance: Balance::new(&setup.snapshot, setup.balance, &setup.weights, index, now),
+        balance: Balance::new(&setup.snapshot, setup.balance, index, now),
         budget: Budget::new(setup.budget, index, shards.len()),
         snapshot: setup.snapshot,
         limits: Rc::new(setup.limits),

@@ -109,6 +109,20 @@ struct ProviderState {
     keys: Vec<KeyState>,
 }
 
+impl KeyState {
+    /// Whether it works, as far as this shard and the others know.
+    fn works(&self, now: Millis, rules: &Rules) -> bool {
+        self.heard <= now && self.health.is_available(now, &rules.health)
+    }
+}
+
+impl ProviderState {
+    /// Whether it is in use, as far as this shard and the others know.
+    fn in_use(&self, now: Millis, rules: &Rules) -> bool {
+        self.heard <= now && self.ejection.is_available(now, &rules.ejection)
+    }
+}
+
 #[derive(Debug)]
 struct State {
     providers: Vec<ProviderState>,
@@ -122,27 +136,17 @@ struct State {
 /// What a shard knows of providers and keys.
 pub struct Balance {
     rules: Rules,
-    routes: usize,
     state: RefCell<State>,
 }
 
 impl Balance {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(
-        snapshot: &Snapshot,
-        rules: Rules,
-        weights: &[(String, u32)],
-        shard: usize,
-        now: Millis,
-    ) -> Self {
+    pub fn new(snapshot: &Snapshot, rules: Rules, shard: usize, now: Millis) -> Self {
         let keys = |provider: &Upstream| provider.keys.len().min(rules.max_keys);
-        let of_route = |targets: &[ProviderId]| {
-            targets.iter().filter_map(|&provider| snapshot.providers.get(provider)).map(keys).sum::<usize>()
-        };
         let routes = snapshot.routes.all().map(|route| {
             let choices = route.targets.iter().take(route.choices);
-            of_route(&choices.map(|target| target.provider).collect::<Vec<_>>())
+            choices.filter_map(|target| snapshot.providers.get(target.provider)).map(keys).sum()
         });
         let counts: Vec<usize> = routes.chain(snapshot.providers.iter().map(keys)).collect();
         let seed = shard as u64 + 1;
@@ -154,9 +158,9 @@ impl Balance {
             per_token: Ewma::new(LATENCY_MEMORY),
         };
         // A provider without a weight among some that have one gets none.
-        let weight = |id: &str| match weights.iter().find(|(name, _)| name == id) {
+        let weight = |id: &str| match rules.weights.iter().find(|(name, _)| name == id) {
             Some((_, weight)) => *weight,
-            None => u32::from(weights.is_empty()),
+            None => u32::from(rules.weights.is_empty()),
         };
         let providers = snapshot
             .providers
@@ -169,10 +173,9 @@ impl Balance {
             })
             .collect();
         Self {
-            routes: snapshot.routes.len(),
             state: RefCell::new(State {
                 providers,
-                strategies: Strategies::new(counts, rules.weights, seed),
+                strategies: Strategies::new(counts, rules.hybrid, seed),
                 retries: RetryBudget::new(RETRY_SHARE, RETRIES_PER_S, now),
                 rng: Rng::new(seed ^ now),
                 candidates: Vec::new(),
@@ -203,7 +206,7 @@ impl Balance {
             return (tried.is_empty() && (rests == 0 || rests <= budget.now())).then_some((0, 0));
         }
         let mut state = self.state.borrow_mut();
-        let own = |target: usize| Some(self.routes + plan.get(target)?.0);
+        let own = |target: usize| Some(plan.snapshot.routes.len() + plan.get(target)?.0);
         let route = plan.route.or_else(|| own(0))?;
         let chosen = self.among(&mut state, plan, route, 0..plan.choices(), tried, budget, bytes);
         chosen.or_else(|| {
@@ -229,20 +232,21 @@ impl Balance {
         let looks_at_limits = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::CostOptimized);
         let now = budget.now();
         let may_fall_back = targets.start == 0 && plan.len() > plan.choices() && tried.is_empty();
+        let possible = |target, provider, key| {
+            plan.allows(provider) && !tried.has(target, key) && budget.rests(provider, key) <= now
+        };
         let (mut any, mut well) = (false, false);
         for target in targets {
             let Some((provider, upstream)) = plan.upstream(target) else { continue };
             let Some(known) = providers.get(provider) else { continue };
-            let allowed = plan.allows(provider);
-            let in_use = known.heard <= now && known.ejection.is_available(now, &self.rules.ejection);
+            let in_use = known.in_use(now, &self.rules);
             let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
             let cost = price(bytes as u64 / BYTES_PER_TOKEN, upstream.input_price.0)
                 .saturating_add(price(OUTPUT_TOKENS, upstream.output_price.0));
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
-                let possible = allowed && !tried.has(target, key) && budget.rests(provider, key) <= now;
-                let works =
-                    in_use && state.heard <= now && state.health.is_available(now, &self.rules.health);
+                let possible = possible(target, provider, key);
+                let works = in_use && state.works(now, &self.rules);
                 any |= possible;
                 well |= possible && works;
                 let (requests_left, tokens_left) = match upstream.keys.get(key) {
@@ -280,8 +284,7 @@ impl Balance {
             for candidate in candidates.iter_mut() {
                 let (target, key) = (usize::from(candidate.target), usize::from(candidate.key));
                 let provider = plan.get(target).map_or(0, |(provider, _)| provider);
-                candidate.available =
-                    plan.allows(provider) && !tried.has(target, key) && budget.rests(provider, key) <= now;
+                candidate.available = possible(target, provider, key);
                 candidate.ramp = 1.0;
             }
         }
@@ -305,7 +308,7 @@ impl Balance {
                 continue;
             }
             for (key, of_key) in known.keys.iter().enumerate().take(self.rules.max_keys) {
-                if of_key.heard > now || !of_key.health.is_available(now, &self.rules.health) {
+                if !of_key.works(now, &self.rules) {
                     continue;
                 }
                 if tried.has(target, key) {
@@ -450,14 +453,14 @@ impl Balance {
         let state = self.state.borrow();
         let mut out = Vec::new();
         for (provider, known) in state.providers.iter().enumerate() {
-            let in_use = known.heard <= now && known.ejection.is_available(now, &self.rules.ejection);
+            let in_use = known.in_use(now, &self.rules);
             for (key, state) in known.keys.iter().enumerate() {
                 out.push(KeyLook {
                     provider,
                     key,
                     in_flight: state.in_flight,
                     error: state.health.error(now, &self.rules.health),
-                    is_up: state.heard <= now && state.health.is_available(now, &self.rules.health) && in_use,
+                    is_up: in_use && state.works(now, &self.rules),
                 });
             }
         }

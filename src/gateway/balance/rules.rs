@@ -6,14 +6,19 @@ use coo_shards::budget::Millis;
 
 use crate::{
     config::{Algorithm, HybridWeights, KeyRotation, Policy},
-    gateway::select::{health::HealthRules, outlier::EjectionRules},
+    gateway::{
+        budget::millis,
+        select::{health::HealthRules, outlier::EjectionRules},
+    },
 };
 
 /// The policy, as the request path needs it.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub(super) algorithm: Algorithm,
-    pub(super) weights: HybridWeights,
+    pub(super) hybrid: HybridWeights,
+    /// Of providers, by id.
+    pub(super) weights: Vec<(String, u32)>,
     pub(super) slow_us: f32,
     pub(super) max_keys: usize,
     /// Attempts of one request, the first included.
@@ -29,13 +34,13 @@ impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
-        let millis = |duration: Duration| Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
         // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
         // a quarter and then starts for half of one.
         let interval = millis(policy.health_check_interval);
         Self {
             algorithm: policy.algorithm,
-            weights: policy.hybrid_weights,
+            hybrid: policy.hybrid_weights,
+            weights: policy.weights.clone(),
             slow_us: policy.latency_threshold.as_micros() as f32,
             max_keys: usize::try_from(rotation.max_keys_per_provider).unwrap_or(usize::MAX).max(1),
             max_attempts: policy.retry.max_attempts,

@@ -97,7 +97,8 @@ impl Clock {
     }
 }
 
-fn millis(duration: Duration) -> Millis {
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
@@ -372,7 +373,7 @@ impl Budget {
 
     /// Tells a limit's home that the provider will take no more than `left` until then, if that is news.
     pub fn close(&self, limit: LimitId, home: usize, left: i64, until: Millis) {
-        if left >= self.wallet.borrow().remaining(limit) {
+        if left >= self.remaining(limit) {
             return;
         }
         if home == self.index {

@@ -84,7 +84,7 @@ enum State {
     /// In use, at a growing share since then; 0 is from the start.
     Up { since: Millis },
     /// Out of use until then.
-    Down { until: Millis, probe: Probe, revoked: bool },
+    Down { probe: Probe, revoked: bool },
 }
 
 /// The health of one key, as one shard sees it.
@@ -125,8 +125,8 @@ impl KeyHealth {
     #[must_use]
     pub fn standing(&self, now: Millis, rules: &HealthRules) -> Standing {
         match self.state {
-            State::Down { until, revoked: true, .. } if now < until => Standing::Revoked,
-            State::Down { until, .. } if now < until => Standing::Resting,
+            State::Down { probe, revoked: true } if now < probe.until() => Standing::Revoked,
+            State::Down { probe, .. } if now < probe.until() => Standing::Resting,
             _ if now < self.limited_until => Standing::Limited,
             State::Down { .. } => Standing::Probing,
             State::Up { since } if is_starting(since, now, rules) => Standing::SlowStart,
@@ -140,7 +140,7 @@ impl KeyHealth {
         now >= self.limited_until
             && match &self.state {
                 State::Up { .. } => true,
-                State::Down { until, probe, .. } => now >= *until && probe.is_free(now, rules.patience),
+                State::Down { probe, .. } => probe.is_free(now, rules.patience),
             }
     }
 
@@ -149,7 +149,7 @@ impl KeyHealth {
     pub fn rests_until(&self) -> Millis {
         match self.state {
             State::Up { .. } => self.limited_until,
-            State::Down { until, .. } => until.max(self.limited_until),
+            State::Down { probe, .. } => probe.until().max(self.limited_until),
         }
     }
 
@@ -181,9 +181,7 @@ impl KeyHealth {
 
     /// A request was sent with it. Where it is a probe, no other goes until one of the following is told.
     pub fn sent(&mut self, now: Millis) {
-        if let State::Down { until, probe, .. } = &mut self.state
-            && now >= *until
-        {
+        if let State::Down { probe, .. } = &mut self.state {
             probe.send(now);
         }
     }
@@ -260,7 +258,7 @@ impl KeyHealth {
     }
 
     fn down(&mut self, until: Millis, revoked: bool) {
-        self.state = State::Down { until, probe: Probe::default(), revoked };
+        self.state = State::Down { probe: Probe::after(until), revoked };
     }
 
     fn count(&mut self, now: Millis, rules: &HealthRules, failed: bool) {

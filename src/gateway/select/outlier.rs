@@ -54,7 +54,7 @@ enum State {
     /// In use since then; 0 is from the start.
     In { since: Millis },
     /// Ejected until then, and after that until a probe works.
-    Out { until: Millis, probe: Probe },
+    Out { probe: Probe },
 }
 
 /// One provider, or one of its addresses, as one shard sees it.
@@ -94,7 +94,7 @@ impl Ejection {
     pub fn is_available(&self, now: Millis, rules: &EjectionRules) -> bool {
         match &self.state {
             State::In { .. } => true,
-            State::Out { until, probe } => now >= *until && probe.is_free(now, rules.patience),
+            State::Out { probe } => probe.is_free(now, rules.patience),
         }
     }
 
@@ -116,16 +116,14 @@ impl Ejection {
 
     /// A request was sent there. Where it is a probe, no other goes until one of the following is told.
     pub fn sent(&mut self, now: Millis) {
-        if let State::Out { until, probe } = &mut self.state
-            && now >= *until
-        {
+        if let State::Out { probe } = &mut self.state {
             probe.send(now);
         }
     }
 
     /// A request ended and says nothing of the provider.
     pub fn cancelled(&mut self) {
-        if let State::Out { probe, .. } = &mut self.state {
+        if let State::Out { probe } = &mut self.state {
             probe.end();
         }
     }
@@ -134,7 +132,7 @@ impl Ejection {
     pub fn success(&mut self, now: Millis, rules: &EjectionRules) {
         self.count(now, rules, false);
         self.consecutive = 0;
-        if let State::Out { probe, .. } = self.state
+        if let State::Out { probe } = self.state
             && probe.is_sent()
         {
             self.state = State::In { since: now.max(1) };
@@ -158,7 +156,7 @@ impl Ejection {
                     self.eject(now, rules, rng);
                 }
             }
-            State::Out { probe, .. } if probe.is_sent() => self.eject(now, rules, rng),
+            State::Out { probe } if probe.is_sent() => self.eject(now, rules, rng),
             // Of those that were under way when it was ejected, or sent in a panic.
             State::Out { .. } => {}
         }
@@ -167,7 +165,7 @@ impl Ejection {
     fn eject(&mut self, now: Millis, rules: &EjectionRules, rng: &mut Rng) {
         self.times = self.times.saturating_add(1);
         let time = rules.base.saturating_mul(u64::from(self.times)).min(rules.max.max(rules.base));
-        self.state = State::Out { until: now.saturating_add(jittered(time, rng)), probe: Probe::default() };
+        self.state = State::Out { probe: Probe::after(now.saturating_add(jittered(time, rng))) };
         self.consecutive = 0;
         (self.requests, self.failures) = (0, 0);
     }

@@ -5,22 +5,35 @@ use coo_shards::budget::Millis;
 /// The share of load that one gets that has just come back.
 const FIRST_SHARE: f32 = 0.1;
 
-/// A pass for one request at a time.
-#[derive(Clone, Copy, Debug, Default)]
+/// Out of use until a time, then a pass for one request at a time.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
+    until: Millis,
     sent: Option<Millis>,
 }
 
 impl Probe {
+    /// Nothing may go until then.
+    pub(super) fn after(until: Millis) -> Self {
+        Self { until, sent: None }
+    }
+
+    /// Until when nothing may go.
+    pub(super) fn until(&self) -> Millis {
+        self.until
+    }
+
     /// Whether a request may go. One of which nothing was heard for `patience` no longer stands in the way:
     /// its client may have left.
     pub(super) fn is_free(&self, now: Millis, patience: Millis) -> bool {
-        self.sent.is_none_or(|sent| now.saturating_sub(sent) >= patience)
+        now >= self.until && self.sent.is_none_or(|sent| now.saturating_sub(sent) >= patience)
     }
 
-    /// A request goes.
+    /// A request goes. One that went before its time is none of these.
     pub(super) fn send(&mut self, now: Millis) {
-        self.sent = Some(now);
+        if now >= self.until {
+            self.sent = Some(now);
+        }
     }
 
     /// Whether a request is under way, heard of or not.

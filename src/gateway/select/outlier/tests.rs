@@ -15,7 +15,7 @@ const RULES: EjectionRules = EjectionRules {
 
 fn until(provider: &Ejection) -> Millis {
     match provider.state {
-        State::Out { until, .. } => until,
+        State::Out { probe } => probe.until(),
         State::In { .. } => panic!("in use"),
     }
 }
