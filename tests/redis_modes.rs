@@ -57,20 +57,9 @@ fn spend_the_rest(provider: &Provider, gateways: &[Gateway], limit: usize) {
 
 #[test]
 fn over_tls_with_a_login_and_a_certificate_of_ones_own() {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let issuer = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let leaf =
-        rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let folder = folder();
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (cert_file, key_file) = (write("cert.pem", &leaf.pem()), write("key.pem", &key.serialize_pem()));
-    let ca_file = write("ca.pem", &issuer.pem());
+    let files = Certificate::new();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (cert_file, key_file, ca_file) = (path(&files.cert), path(&files.key), path(&files.ca));
     let port = free_port();
     let _redis = Redis::with(
         port,
@@ -118,7 +107,6 @@ fn over_tls_with_a_login_and_a_certificate_of_ones_own() {
         assert_eq!(refused.chat(&chat_body("openai:m")).status, 429, "nothing may be spent unseen");
         assert!(!refused.stderr.lock().unwrap().contains("secret"));
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

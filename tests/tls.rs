@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::fs;
-
 use common::*;
 
 /// A chain of two gateways: a plain client, a gateway that reaches its provider over TLS, and that "provider",
@@ -23,18 +21,8 @@ fn both_sides_speak_tls_and_unknown_authorities_are_refused() {
         }
         respond(stream, COMPLETION)
     });
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
-    let issuer = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
-    let leaf_key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
-    let folder = folder();
-    let (cert, key, ca) = (folder.join("cert.pem"), folder.join("key.pem"), folder.join("ca.pem"));
-    fs::write(&cert, leaf.pem()).unwrap();
-    fs::write(&key, leaf_key.serialize_pem()).unwrap();
-    fs::write(&ca, issuer.pem()).unwrap();
+    let files = Certificate::new();
+    let (cert, key, ca) = (&files.cert, &files.key, &files.ca);
 
     let inner = Gateway::start(
         &provider.at(),
@@ -90,5 +78,4 @@ api_keys: [{{id: tester, key: {KEY}}}]
     let alert = plain.rest();
     assert!(alert.is_empty() || alert.starts_with(&[21]), "a TLS alert (RFC 8446 §6) or nothing: {alert:?}");
     assert_eq!(client.chat(&chat_body("inner:openai:m")).status, 200);
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -35,6 +35,44 @@ pub fn folder() -> PathBuf {
     path
 }
 
+/// Files of a certificate for `localhost` and of the authority that signed it, in a folder of their own.
+pub struct Certificate {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    /// Of the authority, which nobody trusts by himself.
+    pub ca: PathBuf,
+}
+
+impl Certificate {
+    pub fn new() -> Self {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        let issuer =
+            rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let leaf_key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
+        let folder = folder();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        Self {
+            cert: write("cert.pem", &leaf.pem()),
+            key: write("key.pem", &leaf_key.serialize_pem()),
+            ca: write("ca.pem", &issuer.pem()),
+        }
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.ca.parent().unwrap());
+    }
+}
+
 /// A running gateway; stopped when dropped.
 pub struct Gateway {
     pub addr: SocketAddr,
