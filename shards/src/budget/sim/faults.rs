@@ -1,6 +1,6 @@
 //! What goes wrong between the instances and the store, and the tests: B1 always, B2 where nothing is wrong or
-//! some time after it was: a window and two seconds later, and where an instance was killed when it is certain
-//! that nothing it knew counts any more.
+//! some time after it was: two ticks after a fault that comes alone and is no stop, else a window and two seconds
+//! later, and where an instance was killed as well when it is certain that nothing it knew counts any more.
 //!
 //! A copy that takes over may lack the last 300 ms. That is no more than any instance knows itself: one of those
 //! whose last exchange it lacks says so, and all tell everything; nothing is granted before.
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use super::{
     WINDOW,
-    cluster::{Case, Event, START, TIMEOUT, World},
+    cluster::{Case, Event, ROUND, START, TIMEOUT, World},
     rng::Rng,
     seeds,
     store::{Call, GONE_MS, Memory, VALIDITY_MS},
@@ -371,6 +371,25 @@ fn faults_make_nothing_over_and_are_over_soon() {
         let mut world = World::new(case, seed);
         world.run();
         world.judge().and_then(|()| world.judge_use(settled)).map_err(|why| format!("{what}: {why}"))
+    });
+}
+
+/// Two ticks after a fault that comes alone, demand finds what it would have found. Not so for a stop: what was
+/// under way then is dated anew, as nobody knows when it was sent.
+#[test]
+fn one_fault_is_over_two_ticks_after_it() {
+    all(300, |seed| {
+        let mut rng = Rng(seed ^ 0x2222_0000);
+        let mut case = case(&mut rng);
+        let alone = |fault: &Fault| !matches!(fault.kind, Kind::Paused(_));
+        case.faults =
+            std::iter::repeat_with(|| fault(&mut rng, case.instances)).filter(alone).take(1).collect();
+        let over = case.faults[0].ends + 2 * ROUND;
+        case.length = over - START + 2 * WINDOW;
+        let what = tell_of(&case, seed);
+        let mut world = World::new(case, seed);
+        world.run();
+        world.judge().and_then(|()| world.judge_use(over)).map_err(|why| format!("{what}: {why}"))
     });
 }
 
