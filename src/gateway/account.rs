@@ -161,7 +161,14 @@ impl Account {
     pub fn sending(&mut self) {
         self.sent = true;
         if let Some(reservation) = &mut self.reservation {
-            self.shard.budget.redate(reservation, false);
+            self.shard.budget.sending(reservation);
+        }
+    }
+
+    /// Notes that all of it went out.
+    pub fn is_sent(&mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            self.shard.budget.sent(reservation);
         }
     }
 
@@ -169,7 +176,7 @@ impl Account {
     pub fn first_byte(&mut self) {
         self.first_byte = Some(self.received.elapsed());
         if let Some(reservation) = &mut self.reservation {
-            self.shard.budget.redate(reservation, true);
+            self.shard.budget.answered(reservation);
         }
     }
 

@@ -121,8 +121,9 @@ pub async fn send<'a>(
     loop {
         account.sending();
         account.attempts += 1;
+        let (request, first_byte) = (outgoing.written(), shard.first_byte(account));
         let exchanged = connection
-            .exchange(&Method::POST, outgoing.written(), shard.first_byte(account), shard.upstream_head)
+            .exchange(&Method::POST, request, first_byte, shard.upstream_head, || account.is_sent())
             .await;
         match exchanged {
             Ok(head) => {

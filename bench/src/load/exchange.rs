@@ -118,7 +118,7 @@ async fn respond(shard: &Rc<Shard>, seen: &mut Seen) -> Result<(Connection, Resp
         let mut request = Buf::with_capacity(plan.request.len());
         request.put(&plan.request);
         let limits = HeadLimits::default();
-        match connection.exchange(&plan.method, request, plan.timeout, limits).await {
+        match connection.exchange(&plan.method, request, plan.timeout, limits, || {}).await {
             Ok(head) => return Ok((connection, head)),
             Err(failure) if failure.replayable => {}
             Err(failure) => return Err(class(&failure.kind)),

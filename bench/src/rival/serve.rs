@@ -98,7 +98,8 @@ async fn forward(shard: &Shard, provider: &str, request: &Request) -> io::Result
         let mut bytes = Buf::with_capacity(head.len() + request.body().len());
         bytes.put(head.as_bytes());
         bytes.put(request.body());
-        let head = match connection.exchange(&Method::POST, bytes, TIMEOUT, HeadLimits::default()).await {
+        let limits = HeadLimits::default();
+        let head = match connection.exchange(&Method::POST, bytes, TIMEOUT, limits, || {}).await {
             Ok(head) => head,
             Err(failure) if failure.replayable => continue,
             Err(failure) => return Err(io::Error::other(format!("{:?}", failure.kind))),

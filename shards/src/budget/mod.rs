@@ -21,6 +21,7 @@ pub mod queue;
 pub mod relay;
 #[cfg(test)]
 mod sim;
+pub mod stalls;
 pub mod wallet;
 pub mod window;
 

@@ -78,7 +78,8 @@ impl Connection {
         Self { read, write, buf: Buf::empty(), decoder, served: 0, reusable: true }
     }
 
-    /// Sends `request` and receives the response head, waiting at most `first_byte` after the last byte sent. Interim responses are skipped.
+    /// Sends `request`, calls `on_sent` once all of it is handed to the kernel, and receives the response head,
+    /// waiting at most `first_byte` for its first byte. Interim responses are skipped.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -88,6 +89,7 @@ impl Connection {
         request: Buf,
         first_byte: Duration,
         limits: HeadLimits,
+        on_sent: impl FnOnce(),
     ) -> Result<ResponseHead, Failure> {
         self.reusable = false;
         let reused = self.served > 0;
@@ -97,6 +99,7 @@ impl Connection {
         // receive waits. A response that comes before all is sent (such as 413) is seen at once.
         let mut sending = pin!(async move { write.write_all(request).await.0 });
         let mut sent = None;
+        let mut on_sent = Some(on_sent);
         let mut interim = 0;
         loop {
             match head::parse_response(buf, method, limits) {
@@ -132,6 +135,11 @@ impl Connection {
                     if sent.is_none()
                         && let Poll::Ready(result) = sending.as_mut().poll(cx)
                     {
+                        if result.is_ok()
+                            && let Some(on_sent) = on_sent.take()
+                        {
+                            on_sent();
+                        }
                         sent = Some(result);
                     }
                     receiving.as_mut().poll(cx)

@@ -22,6 +22,7 @@ use coo_shards::{
         Answer, Limit, LimitId, Millis, Report, Standing,
         home::{Home, To},
         relay::{StoreAnswer, StoreReport},
+        stalls::Stalls,
         wallet::{Take, Ticket, Wallet},
     },
     mesh::Port,
@@ -37,11 +38,6 @@ use crate::config::{
 
 /// Messages between two shards that may be under way. One of each kind per tick is usual.
 pub const MESH_MESSAGES: usize = 256;
-
-/// A tick this late, and the process was not running: requests caught in it may have been sent much later than
-/// they were dated. With less than this, and half of [`TRANSIT_MS`](coo_shards::budget::window::TRANSIT_MS) that
-/// waiting may take before a request is dated anew, none goes out later than that after its date.
-const STALL_MS: Millis = 60;
 
 /// What shards tell each other about limits.
 #[derive(Debug)]
@@ -146,8 +142,7 @@ pub struct Budget {
     /// Ticks of one round of exchanges with the store; 0 where there is none.
     round: u64,
     ticks: Cell<u64>,
-    last_tick: Cell<Millis>,
-    stalls: Cell<u32>,
+    stalls: RefCell<Stalls>,
 }
 
 /// Whether it was woken, and how to.
@@ -172,8 +167,7 @@ impl Budget {
             waiters: RefCell::default(),
             rests: RefCell::new(setup.keys.iter().map(|&keys| vec![0; keys]).collect()),
             means: settle::Means::default(),
-            last_tick: Cell::new(setup.clock.now()),
-            stalls: Cell::new(0),
+            stalls: RefCell::new(Stalls::new(setup.clock.now())),
             clock: setup.clock,
             port: Rc::new(setup.port),
         }
@@ -194,7 +188,7 @@ impl Budget {
     /// The time of the last tick, for what need not know it closer: reading the clock costs more than most of it.
     #[must_use]
     pub fn about_now(&self) -> Millis {
-        self.last_tick.get()
+        self.stalls.borrow().last_tick()
     }
 
     /// How long a request may wait for what it needs.
@@ -245,9 +239,7 @@ impl Budget {
     /// A tick has passed: what was spent is reported, what has become free is granted.
     pub fn tick(&self) {
         let now = self.now();
-        if now.saturating_sub(self.last_tick.replace(now)) > STALL_MS {
-            self.stalls.set(self.stalls.get().wrapping_add(1));
-        }
+        self.stalls.borrow_mut().tick(now);
         self.resend();
         let mut answers = Vec::new();
         self.home.borrow_mut().tick(now, &mut answers);

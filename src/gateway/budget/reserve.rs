@@ -3,6 +3,7 @@
 use coo_shards::{
     budget::{
         LimitId, Millis,
+        stalls::Sent,
         wallet::{Lack, Take},
     },
     time,
@@ -85,8 +86,8 @@ pub struct Reservation {
     reckoned: Reckoned,
     /// When; the date of the spends.
     pub(super) taken: Millis,
-    /// Stalls of the process until then.
-    pub(super) stalls: u32,
+    /// Whether its request went out then.
+    pub(super) sent: Sent,
 }
 
 impl Reservation {
@@ -103,7 +104,7 @@ impl Reservation {
             }),
             reckoned,
             taken: 0,
-            stalls: 0,
+            sent: Sent::Before,
         };
         this.add(client);
         this.of_client = this.len;
@@ -347,7 +348,7 @@ impl Budget {
         let takes = reservation.takes().map(|(take, _)| take);
         self.wallet.borrow_mut().take(takes, ticket, now)?;
         reservation.taken = now;
-        reservation.stalls = self.stalls.get();
+        reservation.sent = self.stalls.borrow().dated();
         Ok(())
     }
 }

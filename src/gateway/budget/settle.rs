@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
 };
 
-use coo_shards::{budget::window::TRANSIT_MS, time::TICK_MS};
+use coo_shards::{
+    budget::{stalls::Sent, window::TRANSIT_MS},
+    time::TICK_MS,
+};
 
 use super::{
     Budget,
@@ -124,17 +127,39 @@ impl Budget {
         self.means.learn(reservation.model(), provider, model, usage, bytes);
     }
 
-    /// Dates the spends of `reservation` to now where much time has passed since it was made: it waited for a
-    /// connection, or the process was stopped. Permission once given can only be used later than it was, which
-    /// takes nothing from anybody.
-    pub fn redate(&self, reservation: &mut Reservation, sent: bool) {
-        let stalled = reservation.stalls != self.stalls.get();
+    /// A request is about to be sent. Where much time has passed since its reservation was made (it waited for a
+    /// connection, or the process was stopped), what it spends is dated to now.
+    pub fn sending(&self, reservation: &mut Reservation) {
         // By the last tick, which is no older than the next one: reading the clock costs more than all this.
-        let at_most = self.last_tick.get() + TICK_MS;
-        let late = !sent && at_most.saturating_sub(reservation.taken) > TRANSIT_MS / 2;
-        if !(stalled || late) {
-            return;
+        let at_most = self.about_now() + TICK_MS;
+        let stalled = self.stalls.borrow().may_be_late(reservation.sent);
+        if stalled || at_most.saturating_sub(reservation.taken) > TRANSIT_MS / 2 {
+            self.redate(reservation);
         }
+        reservation.sent = self.stalls.borrow().dated();
+    }
+
+    /// All of a request went out.
+    pub fn sent(&self, reservation: &mut Reservation) {
+        let sent = self.stalls.borrow().sent(reservation.sent);
+        reservation.sent = sent.unwrap_or_else(|| {
+            self.redate(reservation);
+            Sent::Before
+        });
+    }
+
+    /// A request was answered. Where nobody knows whether it went out before or after a stop of the process, what
+    /// it spent is dated to now.
+    pub fn answered(&self, reservation: &mut Reservation) {
+        if self.stalls.borrow().may_be_late(reservation.sent) {
+            self.redate(reservation);
+            reservation.sent = Sent::Before;
+        }
+    }
+
+    /// Dates what a reservation spends to now. Permission once given can only be used later than it was, which
+    /// takes nothing from anybody.
+    fn redate(&self, reservation: &mut Reservation) {
         let now = self.now();
         let mut wallet = self.wallet.borrow_mut();
         for (take, _) in reservation.takes() {
@@ -142,7 +167,6 @@ impl Budget {
         }
         drop(wallet);
         reservation.taken = now;
-        reservation.stalls = self.stalls.get();
     }
 
     /// Settles what was reserved.
@@ -171,7 +195,7 @@ impl Budget {
                 // What comes on top is dated, so the time must be right; otherwise it only tells who may go next.
                 change @ 1.. => wake.extend(wallet.settle(take.limit, change, reservation.taken, *now)),
                 change => {
-                    let now = self.last_tick.get();
+                    let now = self.about_now();
                     wake.extend(wallet.settle(take.limit, change, reservation.taken, now));
                 }
             }

@@ -18,6 +18,7 @@ use crate::budget::{
     Answer, Limit, LimitId, Millis, Report,
     home::Home,
     relay::StoreAnswer,
+    stalls::{Sent, Stalls},
     wallet::{Take, Ticket, Wallet},
 };
 
@@ -25,8 +26,6 @@ pub(super) const START: Millis = 1_795_594_226_123;
 const TICK: Millis = 20;
 pub(super) const ROUND: Millis = 100;
 pub(super) const TIMEOUT: Millis = 700;
-/// A tick this late, and the process was not running.
-const STALL: Millis = 80;
 
 pub(super) enum Note {
     Reports(usize, Vec<Report>),
@@ -40,7 +39,7 @@ pub(super) enum Note {
 pub(super) struct Spend {
     pub(super) uses: Vec<(Take, i64)>,
     pub(super) taken: Millis,
-    pub(super) stalls: u32,
+    pub(super) sent: Sent,
     /// When it was really taken.
     pub(super) began: Millis,
 }
@@ -56,9 +55,10 @@ pub(super) enum Event {
     Reply(u64, Reply),
     Broken(u64),
     TimedOut(u64),
-    /// The request is about to be sent, is sent, has ended.
+    /// The request is about to be sent, is sent, is seen to be sent, has ended.
     Send(usize, Spend),
     Leaves(usize, Spend),
+    Sent(usize, Spend),
     Ends(usize, Spend),
     GiveUp(usize, Ticket),
     /// At the store: a call over a connection opened in that many-th time of its being up.
@@ -97,8 +97,7 @@ pub(super) struct Shard {
     pub(super) wallet: Wallet,
     home: Home,
     pub(super) waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
-    last_tick: Millis,
-    pub(super) stalls: u32,
+    pub(super) stalls: Stalls,
     ticks: u64,
 }
 
@@ -270,7 +269,7 @@ impl World {
                 self.follow(me, next);
             }
             Event::Send(shard, spend) => {
-                let spend = self.redate(me, shard, spend, false);
+                let spend = self.sending(me, shard, spend);
                 let wire = self.now + self.rng.below(6);
                 self.at(wire, me, Event::Leaves(shard, spend));
             }
@@ -281,11 +280,16 @@ impl World {
                 for (take, used) in spend.uses.iter().filter(|_| !lapsed) {
                     self.spends[take.limit as usize].push((self.now, *used));
                 }
+                let seen = self.now + self.rng.below(3);
+                self.at(seen, me, Event::Sent(shard, spend));
+            }
+            Event::Sent(shard, spend) => {
+                let spend = self.sent(me, shard, spend);
                 let ends = self.now + self.rng.below(self.case.duration + 1);
                 self.at(ends, me, Event::Ends(shard, spend));
             }
             Event::Ends(shard, spend) => {
-                let spend = self.redate(me, shard, spend, true);
+                let spend = self.answered(me, shard, spend);
                 let now = self.local(me);
                 let mut wake = Vec::new();
                 for (take, used) in &spend.uses {
@@ -331,10 +335,7 @@ impl World {
     fn tick(&mut self, me: usize, shard: usize) {
         let now = self.local(me);
         let at = &mut self.instances[me].shards[shard];
-        if at.last_tick > 0 && now.saturating_sub(at.last_tick) > STALL {
-            at.stalls += 1;
-        }
-        at.last_tick = now;
+        at.stalls.tick(now);
         at.ticks += 1;
         let mut answers = Vec::new();
         at.home.tick(now, &mut answers);
@@ -399,5 +400,5 @@ fn shard_of(limits: &Arc<[Limit]>, shard: usize, shards: usize) -> Shard {
     let mut wallet = Wallet::new(limits.clone());
     wallet.valid(0, START);
     let home = Home::new(limits, shard, shards, true);
-    Shard { wallet, home, waiting: HashMap::new(), last_tick: 0, stalls: 0, ticks: 0 }
+    Shard { wallet, home, waiting: HashMap::new(), stalls: Stalls::new(0), ticks: 0 }
 }

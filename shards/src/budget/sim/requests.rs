@@ -6,23 +6,47 @@ use super::{
 };
 use crate::budget::{
     LimitId, Millis,
+    stalls::Sent,
     wallet::{Lack, Take, Ticket},
     window::TRANSIT_MS,
 };
 
 impl World {
-    /// The gateway's `redate`.
-    pub(super) fn redate(&mut self, me: usize, shard: usize, mut spend: Spend, sent: bool) -> Spend {
-        let now = self.local(me);
-        let at = &mut self.instances[me].shards[shard];
-        let late = now.saturating_sub(spend.taken) > TRANSIT_MS / 2;
-        if spend.stalls != at.stalls || (late && !sent) {
-            for (take, _) in &spend.uses {
-                at.wallet.redate(*take, spend.taken, now);
-            }
-            (spend.taken, spend.stalls) = (now, at.stalls);
+    /// The gateway's `sending`.
+    pub(super) fn sending(&mut self, me: usize, shard: usize, mut spend: Spend) -> Spend {
+        let late = self.local(me).saturating_sub(spend.taken) > TRANSIT_MS / 2;
+        if late || self.instances[me].shards[shard].stalls.may_be_late(spend.sent) {
+            self.redate(me, shard, &mut spend);
+        }
+        spend.sent = self.instances[me].shards[shard].stalls.dated();
+        spend
+    }
+
+    /// Its `sent`.
+    pub(super) fn sent(&mut self, me: usize, shard: usize, mut spend: Spend) -> Spend {
+        let sent = self.instances[me].shards[shard].stalls.sent(spend.sent);
+        spend.sent = sent.unwrap_or_else(|| {
+            self.redate(me, shard, &mut spend);
+            Sent::Before
+        });
+        spend
+    }
+
+    /// Its `answered`.
+    pub(super) fn answered(&mut self, me: usize, shard: usize, mut spend: Spend) -> Spend {
+        if self.instances[me].shards[shard].stalls.may_be_late(spend.sent) {
+            self.redate(me, shard, &mut spend);
+            spend.sent = Sent::Before;
         }
         spend
+    }
+
+    fn redate(&mut self, me: usize, shard: usize, spend: &mut Spend) {
+        let now = self.local(me);
+        for (take, _) in &spend.uses {
+            self.instances[me].shards[shard].wallet.redate(*take, spend.taken, now);
+        }
+        spend.taken = now;
     }
 
     pub(super) fn arrive(&mut self) {
@@ -63,15 +87,15 @@ impl World {
         let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, now));
         match result {
             Ok(()) => {
-                let stalls = at.stalls;
+                let sent = at.stalls.dated();
                 let used = |rng: &mut Rng, take: Take| {
                     let percent = rng.between(self.case.used, 100) as i64;
                     (take, (take.amount * percent / 100).max(1))
                 };
                 let uses = takes.into_iter().map(|take| used(&mut self.rng, take)).collect();
                 let most = [0, 3, 90][self.rng.below(3) as usize];
-                let sent = self.now + self.rng.below(most + 1);
-                self.at(sent, me, Event::Send(shard, Spend { uses, taken: now, stalls, began: self.now }));
+                let sending = self.now + self.rng.below(most + 1);
+                self.at(sending, me, Event::Send(shard, Spend { uses, taken: now, sent, began: self.now }));
             }
             Err(Lack::Wait(limit) | Lack::Later(limit, _))
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
