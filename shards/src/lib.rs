@@ -15,6 +15,7 @@ pub mod buf;
 pub mod cpu;
 mod event;
 pub mod executor;
+pub mod fair;
 pub mod http1;
 pub mod inbox;
 mod join;

@@ -51,7 +51,7 @@ pub use money::{MicroUsd, MicroUsdPerMillion};
 pub use notices::Notice;
 pub use policy::{
     Algorithm, Fallback, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry, SemanticCache,
-    Strategy, TokenReserve,
+    Strategy, TokenReserve, Urgency,
 };
 pub use provider::{KeyLimits, Pricing, Provider, ProviderType};
 pub use redis::{OnOutage, RedisAddr, RedisMode};

@@ -85,6 +85,31 @@ impl Priority {
     ];
 }
 
+/// `api_keys[].priority` and `x-priority`: who goes first where requests wait for their turn, and who is refused
+/// last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Before all others.
+    High,
+    /// What nothing is said of.
+    #[default]
+    Normal,
+    /// After all others: what may as well be done later.
+    Low,
+}
+
+impl Urgency {
+    /// By name.
+    pub const CHOICES: [(&'static str, Self); 3] =
+        [("high", Self::High), ("normal", Self::Normal), ("low", Self::Low)];
+
+    /// Its class in a [`coo_shards::fair::Line`].
+    #[must_use]
+    pub fn class(self) -> u8 {
+        self as u8
+    }
+}
+
 /// `policy.hybrid_weights`: each from 0 to 1; only their proportion matters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HybridWeights {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::money::MicroUsd;
-use super::policy::{KeyRotation, Policy, SemanticCache};
+use super::policy::{KeyRotation, Policy, SemanticCache, Urgency};
 use super::provider::{KeyLimits, Provider};
 use super::redis::{OnOutage, RedisAddr, RedisMode};
 use super::secret::Secret;
@@ -330,6 +330,8 @@ pub struct Client {
     pub description: Option<String>,
     /// What this client may use.
     pub limits: ClientLimits,
+    /// Of its requests.
+    pub urgency: Urgency,
 }
 
 /// `api_keys[].limits`; `None` is no limit.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme,
+    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme, Urgency,
     budgets::{Budgets, Builder, KeyBudget},
     routes::Routes,
 };
@@ -103,6 +103,8 @@ pub struct Client {
     pub id: String,
     /// Its limits.
     pub budget: KeyBudget,
+    /// How urgent its requests are at most.
+    pub urgency: Urgency,
     allowed: Option<Vec<bool>>,
 }
 
@@ -215,7 +217,7 @@ impl Snapshot {
                     }
                 };
                 let budget = budgets.client(&client.id, &client.limits);
-                Client { id: client.id.clone(), budget, allowed }
+                Client { id: client.id.clone(), budget, urgency: client.urgency, allowed }
             })
             .collect();
         let providers = enabled.into_iter().map(|provider| upstream(provider, &mut budgets)).collect();

@@ -14,6 +14,7 @@ use crate::{
     gateway::{
         balance::KeyLook,
         metrics::{Labels, Metrics, Series},
+        overload::GateLook,
         shard::Sample,
     },
 };
@@ -230,6 +231,7 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
     }
     budgets(out, plane, samples);
     keys(out, plane, samples);
+    gates(out, plane, samples);
     if let Some(log) = &plane.log {
         let help = "Access log lines dropped because the writer fell behind.";
         family(out, "coo_llm_access_log_dropped_total", "counter", help);
@@ -262,6 +264,37 @@ fn keys(out: &mut String, plane: &Plane, samples: &[Sample]) {
                     quoted(&key.masked),
                     value(look)
                 );
+            }
+        }
+    }
+}
+
+/// The ways to providers, as each shard limits its own.
+fn gates(out: &mut String, plane: &Plane, samples: &[Sample]) {
+    type Family = (&'static str, &'static str, &'static str, fn(&GateLook) -> Option<u64>);
+    const FAMILIES: [Family; 3] = [
+        (
+            "coo_llm_provider_concurrency_limit",
+            "gauge",
+            "Requests that a shard sends a provider at a time; absent while it is not overloaded.",
+            |gate| gate.most.map(u64::from),
+        ),
+        ("coo_llm_provider_waiting", "gauge", "Requests that wait because of it.", |gate| {
+            Some(gate.waiting as u64)
+        }),
+        ("coo_llm_provider_shed_total", "counter", "Requests refused because of it.", |gate| {
+            Some(gate.refused)
+        }),
+    ];
+    for (name, kind, help, value) in FAMILIES {
+        family(out, name, kind, help);
+        for Sample { shard, gates, .. } in samples {
+            for gate in gates {
+                let upstream = plane.snapshot.providers.get(gate.provider);
+                if let Some((upstream, value)) = upstream.zip(value(gate)) {
+                    let id = quoted(&upstream.id);
+                    let _ = writeln!(out, "{name}{{shard=\"{shard}\",provider=\"{id}\"}} {value}");
+                }
             }
         }
     }

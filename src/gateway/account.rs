@@ -13,6 +13,7 @@ use super::{
         reserve::{Need, Reservation},
         settle::Outcome as Settled,
     },
+    overload::{Slot, usual::Kind},
     request::Context,
     shard::Shard,
 };
@@ -77,6 +78,10 @@ pub struct Account {
     sent: bool,
     /// The attempt that is under way.
     underway: Option<Underway>,
+    /// Its place on the way to the provider.
+    slot: Option<Slot>,
+    /// When the attempt began, where it was not at once.
+    began: Duration,
 }
 
 impl Account {
@@ -107,6 +112,8 @@ impl Account {
             refused: false,
             sent: false,
             underway: None,
+            slot: None,
+            began: Duration::ZERO,
         }
     }
 
@@ -122,8 +129,14 @@ impl Account {
         self.model.push_str(model.get(..end).unwrap_or_default());
     }
 
-    /// Notes with which key the next attempt is made.
-    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize) {
+    /// Notes that the request had to wait before it could be sent.
+    pub fn waited(&mut self) {
+        self.began = self.received.elapsed();
+    }
+
+    /// Notes with which key, and over which place, the next attempt is made.
+    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize, slot: Slot) {
+        self.slot = Some(slot);
         self.to(provider, model, self.stream);
         self.key = Some(key);
         self.underway = Some(self.shard.balance.sent(provider, key, self.shard.budget.about_now()));
@@ -145,9 +158,11 @@ impl Account {
         self.settle();
         (self.sent, self.refused) = (false, false);
         self.first_byte = None;
+        self.waited();
     }
 
     fn end_attempt(&mut self) {
+        self.observe();
         let Some(underway) = self.underway.take() else { return };
         let tokens = self.usage.map_or(0, |usage| usage.output_tokens()).saturating_sub(1);
         let per_token = match (self.first_token, u32::try_from(tokens)) {
@@ -155,6 +170,22 @@ impl Account {
             _ => None,
         };
         self.shard.balance.over(underway, per_token, self.shard.budget.about_now());
+    }
+
+    /// Lets the provider's limit know how long the answer took.
+    fn observe(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        let output = self.usage.map(|usage| usage.output_tokens());
+        let (kind, took) = match (self.stream, output) {
+            _ if self.refused || self.error.is_some() => return,
+            (true, _) => (Kind::stream(self.request_bytes), self.first_token),
+            (false, Some(output)) => (Kind::whole(output, self.request_bytes), self.first_byte),
+            (false, None) => return,
+        };
+        if let Some(took) = took {
+            let now = self.shard.budget.about_now();
+            slot.answered(&self.model, kind, took.saturating_sub(self.began), now);
+        }
     }
 
     /// Notes that it is about to be sent: what it spends counts from now.

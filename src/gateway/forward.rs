@@ -7,6 +7,7 @@
 use std::{rc::Rc, time::Duration};
 
 use coo_shards::{
+    fair::Flow,
     http1::server::{Request, Responder},
     time,
 };
@@ -16,13 +17,17 @@ use super::{
     attempt::{self, Why},
     balance::{Hope, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
+    overload::Slot,
     request::Context,
     respond,
     route::{self, Plan},
     shard::Shard,
 };
 use crate::{
-    config::budgets::{Counts, KeyBudget},
+    config::{
+        budgets::{Counts, KeyBudget},
+        snapshot::ProviderId,
+    },
     dialect::openai::{
         error::GatewayError,
         request::{self, Endpoint, RequestFacts},
@@ -54,18 +59,19 @@ pub async fn forward(
         account.to(provider, model, facts.stream);
     }
     let no_capacity = || GatewayError::NoCapacity { model: name.to_string() };
-    let _place = shard.admit().ok_or_else(no_capacity)?;
+    let _place = shard.admit(context.client).ok_or_else(no_capacity)?;
     shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
-    let wanted = Wanted { shard, plan: &plan, facts: &facts, body, client };
+    let wanted = Wanted { shard, plan: &plan, facts: &facts, body, client, flow: context.flow };
     let mut tried = Tried::default();
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
         let (provider, upstream) = plan.upstream(target).ok_or(GatewayError::Internal)?;
         let (_, model) = plan.get(target).ok_or(GatewayError::Internal)?;
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
-        account.with(provider, model, chosen);
+        let slot = wanted.enter(provider, account).await.ok_or_else(no_capacity)?;
+        account.with(provider, model, chosen, slot);
         let prepared = match endpoint {
             Endpoint::ChatCompletions => key.chat_head(),
             Endpoint::Embeddings => key.embeddings_head(),
@@ -105,6 +111,7 @@ struct Wanted<'a> {
     facts: &'a RequestFacts,
     body: &'a [u8],
     client: &'a KeyBudget,
+    flow: Flow,
 }
 
 impl<'a> Wanted<'a> {
@@ -166,12 +173,26 @@ impl<'a> Wanted<'a> {
         // On the heap: its waiting would burden every request's future.
         let (key, reservation) = Box::pin(self.shard.budget.wait(spender, lacking)).await?;
         account.reservation = Some(reservation);
+        account.waited();
         Ok((target, key))
     }
 
     fn spender(&self, target: usize, turn: usize, turns: usize) -> Option<Spender<'a>> {
         let (provider, upstream) = self.plan.upstream(target)?;
-        Some(Spender { snapshot: self.plan.snapshot, client: self.client, provider, upstream, turn, turns })
+        let (snapshot, client, flow) = (self.plan.snapshot, self.client, self.flow);
+        Some(Spender { snapshot, client, provider, upstream, turn, turns, flow })
+    }
+
+    /// A place on the way to the provider, after some waiting perhaps; `None` where too many wait already.
+    async fn enter(&self, provider: ProviderId, account: &mut Account) -> Option<Slot> {
+        let Shard { balance, budget, .. } = &**self.shard;
+        if let Some(slot) = balance.gates.enter(provider) {
+            return Some(slot);
+        }
+        let patience = self.shard.time_left(account).min(budget.patience());
+        let slot = Box::pin(balance.gates.wait(provider, self.flow, patience, budget.now())).await;
+        account.waited();
+        slot
     }
 
     /// Whether to try again after a failure; waits where it is to be with the same key.

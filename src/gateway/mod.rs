@@ -16,6 +16,7 @@ pub mod failure;
 pub mod forward;
 pub mod learn;
 pub mod metrics;
+pub mod overload;
 pub mod request;
 pub mod respond;
 pub mod route;

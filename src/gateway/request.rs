@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use coo_shards::http1::{
-    head::{Field, Known, RequestHead, Version},
-    server::Receiver,
+use coo_shards::{
+    fair::Flow,
+    http1::{
+        head::{Field, Known, RequestHead, Version},
+        server::Receiver,
+    },
 };
 use http::Method;
 
 use super::{auth, shard::Shard};
 use crate::{
-    config::snapshot::ClientId,
+    config::{Urgency, snapshot::ClientId},
     dialect::openai::{error::GatewayError, request::Endpoint},
 };
 
@@ -63,6 +66,8 @@ pub struct Context {
     pub path: String,
     /// How long the client will wait: its `x-request-timeout`.
     pub patience: Option<Duration>,
+    /// Whose turn it is where it must wait.
+    pub flow: Flow,
     keep_alive: bool,
 }
 
@@ -85,6 +90,7 @@ impl Context {
             method: head.method.clone(),
             path: String::new(),
             patience: None,
+            flow: Flow::default(),
             keep_alive: head.keep_alive,
         };
         match route(&head.method, &path, &shard.metrics_path) {
@@ -100,7 +106,8 @@ impl Context {
         }
         if context.refusal.is_none() && matches!(context.route, Route::Forward(_)) {
             context.refusal = unsupported_coding(head, bytes);
-            context.patience = patience(head, bytes);
+            context.patience = named(head, bytes, "x-request-timeout").and_then(patience);
+            context.flow = flow(context.client, head, bytes, shard);
         }
         context.path = path.into_owned();
         context
@@ -121,14 +128,31 @@ fn unsupported_coding(head: &RequestHead, bytes: &[u8]) -> Option<GatewayError> 
         .then_some(GatewayError::UnsupportedMediaType)
 }
 
-/// `x-request-timeout`: how long the client will wait, in seconds (`30`, `2.5`) or with a unit (`30s`, `500ms`).
-/// What cannot be read is as if it were absent.
-fn patience(head: &RequestHead, bytes: &[u8]) -> Option<Duration> {
+/// The value of a header field that the engine does not know.
+fn named<'a>(head: &RequestHead, bytes: &'a [u8], name: &str) -> Option<&'a str> {
     let is = |field: &&Field| {
-        field.known == Known::Other && field.name(bytes).eq_ignore_ascii_case(b"x-request-timeout")
+        field.known == Known::Other && field.name(bytes).eq_ignore_ascii_case(name.as_bytes())
     };
     let value = head.fields.iter().find(is)?.value(bytes);
-    let text = std::str::from_utf8(value).ok()?.trim();
+    std::str::from_utf8(value).ok().map(str::trim)
+}
+
+/// Whose turn it is: `x-priority` may make a request less urgent than its client is, not more. What cannot be read
+/// is as if it were absent.
+fn flow(client: Option<ClientId>, head: &RequestHead, bytes: &[u8], shard: &Shard) -> Flow {
+    let most = client.and_then(|client| shard.snapshot.clients.get(client));
+    let most = most.map_or(Urgency::default(), |client| client.urgency);
+    let asked = named(head, bytes, "x-priority").and_then(|asked| {
+        let known = Urgency::CHOICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(asked));
+        known.map(|(_, urgency)| *urgency)
+    });
+    let who = client.and_then(|client| u32::try_from(client).ok()).unwrap_or(u32::MAX);
+    Flow { who, class: asked.map_or(most, |asked| asked.max(most)).class() }
+}
+
+/// `x-request-timeout`: how long the client will wait, in seconds (`30`, `2.5`) or with a unit (`30s`, `500ms`).
+/// What cannot be read is as if it were absent.
+fn patience(text: &str) -> Option<Duration> {
     let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => (number, 0.001),
         (None, Some(number)) => (number, 1.0),

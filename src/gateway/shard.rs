@@ -26,6 +26,7 @@ use super::{
     balance::{self, Balance},
     budget::{self, Budget, Note},
     metrics::Metrics,
+    overload::GateLook,
 };
 use crate::config::{
     UpstreamTimeouts,
@@ -70,6 +71,8 @@ pub struct Sample {
     pub excesses: Vec<i64>,
     /// Its providers' keys, as it sees them.
     pub keys: Vec<balance::KeyLook>,
+    /// The ways to its providers.
+    pub gates: Vec<GateLook>,
 }
 
 /// All that a shard is built from; made on the main thread, moved to the shard's.
@@ -146,6 +149,8 @@ pub struct Shard {
     pub draining: Flag,
     timeouts: UpstreamTimeouts,
     in_flight: Cell<usize>,
+    /// Of each client; the last is those without a key.
+    of_clients: Vec<Cell<usize>>,
     max_in_flight: usize,
     ask_metrics: Box<dyn Fn(usize, u64) -> bool>,
     tickets: Cell<u64>,
@@ -157,26 +162,43 @@ enum Ticket {
     Here(Option<Vec<u8>>),
 }
 
+/// The last eighth of the places is for clients that hold less than a sixteenth of them, so that no client can leave
+/// none for others.
+const RESERVED_PART: usize = 8;
+const SMALL_PART: usize = 16;
+
 /// A forwarded request's place; dropping it frees the place.
 pub struct Place {
     shard: Rc<Shard>,
+    client: usize,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shard.in_flight.set(self.shard.in_flight.get() - 1);
+        self.shard.count(self.client, -1);
     }
 }
 
 impl Shard {
-    /// A place for one more forwarded request; `None` when all are taken.
+    /// A place for one more forwarded request; `None` when all are taken, or those that are left are for others.
     #[must_use]
-    pub fn admit(self: &Rc<Self>) -> Option<Place> {
-        let taken = self.in_flight.get();
-        (taken < self.max_in_flight).then(|| {
-            self.in_flight.set(taken + 1);
-            Place { shard: Rc::clone(self) }
+    pub fn admit(self: &Rc<Self>, client: Option<ClientId>) -> Option<Place> {
+        let client = client.unwrap_or(self.snapshot.clients.len());
+        let (taken, most) = (self.in_flight.get(), self.max_in_flight);
+        let own = self.of_clients.get(client).map_or(0, Cell::get);
+        let others = self.snapshot.clients.len() > 1;
+        let reserved = others && taken >= most - most / RESERVED_PART && own >= most.div_ceil(SMALL_PART);
+        (taken < most && !reserved).then(|| {
+            self.count(client, 1);
+            Place { shard: Rc::clone(self), client }
         })
+    }
+
+    fn count(&self, client: usize, change: isize) {
+        self.in_flight.set(self.in_flight.get().saturating_add_signed(change));
+        if let Some(own) = self.of_clients.get(client) {
+            own.set(own.get().saturating_add_signed(change));
+        }
     }
 
     /// How long to wait for the first byte of an answer.
@@ -254,6 +276,7 @@ impl Shard {
             standings: self.budget.standings(),
             excesses: self.budget.excesses(),
             keys: self.balance.look(self.budget.now()),
+            gates: self.balance.gates.look(),
         }
     }
 }
@@ -269,6 +292,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
         index,
         balance: Balance::new(&setup.snapshot, setup.balance, index, now),
         budget: Budget::new(setup.budget, index, shards.len()),
+        of_clients: vec![Cell::new(0); setup.snapshot.clients.len() + 1],
         snapshot: setup.snapshot,
         limits: Rc::new(setup.limits),
         tls: setup.tls,

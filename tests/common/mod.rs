@@ -290,6 +290,8 @@ impl Client {
         let mut piece = [0; 64 * 1024];
         let n = match self.stream.read(&mut piece) {
             Ok(n) => n,
+            // A signal, such as the one by which a ring in this process tells of its work.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return self.more(),
             // Closed with bytes of ours unread.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
             Err(error) => panic!("neither bytes nor the end came: {error}"),

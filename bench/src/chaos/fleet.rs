@@ -201,8 +201,8 @@ fn config(scenario: &Scenario, addr: SocketAddr, ports: &[u16]) -> String {
         Trouble::KeySlow => "strategy: performance_optimized",
         _ => "algorithm: round_robin",
     };
-    // What cannot be served soon is to be refused at once, not to wait for its turn.
-    let wait = if matches!(scenario.trouble, Trouble::Overload { .. }) { ", budget_wait: 0" } else { "" };
+    // What cannot be served soon is to be refused at once: few may wait for their turn.
+    let wait = if matches!(scenario.trouble, Trouble::Overload { .. }) { ", budget_queue: 2" } else { "" };
     let seconds = HEALTH.as_secs();
     let mut config = format!(
         "version: \"1.0\"\nserver: {{listen: \"{addr}\", worker_threads: {SHARDS}}}\n\
@@ -255,6 +255,6 @@ mod tests {
         assert!(keys.contains("[sk-one-a, sk-one-b, sk-one-c]") && keys.contains("performance_optimized"));
         assert!(keys.contains("fast: \"one:gpt-4o-mini\""), "{keys}");
         assert!(!of("overload", &[1]).contains("max_concurrent"));
-        assert!(of("overload-told", &[1]).contains("max_concurrent: 8") && !keys.contains("budget_wait"));
+        assert!(of("overload-told", &[1]).contains("max_concurrent: 8") && !keys.contains("budget_queue"));
     }
 }

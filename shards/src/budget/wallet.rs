@@ -1,8 +1,9 @@
 //! One shard's leases: a request takes from several at once, or waits, or is told when to come back.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use super::{Answer, Ask, Limit, LimitId, Millis, Report, active::Active, lease::Lease};
+use crate::fair::{Flow, Line};
 
 /// An amount of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ struct Waiter {
 pub struct Wallet {
     limits: Arc<[Limit]>,
     leases: Vec<Lease>,
-    waiting: Vec<VecDeque<Waiter>>,
+    waiting: Vec<Line<Waiter>>,
     active: Active,
     tickets: Ticket,
     valid_until: Millis,
@@ -55,7 +56,7 @@ impl Wallet {
         let ids = 0..LimitId::try_from(limits.len()).unwrap_or(LimitId::MAX);
         Self {
             leases: ids.zip(limits.iter()).map(|(id, limit)| Lease::new(id, limit.period)).collect(),
-            waiting: vec![VecDeque::new(); limits.len()],
+            waiting: vec![Line::default(); limits.len()],
             active: Active::new(limits.len()),
             limits,
             tickets: 0,
@@ -192,20 +193,36 @@ impl Wallet {
         self.leases.get(limit as usize).map_or(0, Lease::not_before)
     }
 
-    /// Waits in line for `take`. Reports must be sent soon after.
-    pub fn wait(&mut self, take: Take, until: Millis) -> Ticket {
+    /// Waits in line for `take`, where what `flow` takes is weighed against what others do. Reports must be sent
+    /// soon after.
+    pub fn wait(&mut self, take: Take, until: Millis, flow: Flow) -> Ticket {
         self.tickets += 1;
         let ticket = self.tickets;
         if let Some(line) = self.waiting.get_mut(take.limit as usize) {
-            line.push_back(Waiter { ticket, amount: take.amount, until });
+            let cost = take.amount.unsigned_abs();
+            line.push(flow, cost, Waiter { ticket, amount: take.amount, until });
         }
         self.update(take.limit);
         ticket
     }
 
-    /// Leaves the line, served or not; whom to wake next.
-    pub fn leave(&mut self, limit: LimitId, ticket: Ticket, now: Millis) -> Option<Ticket> {
-        self.waiting.get_mut(limit as usize)?.retain(|waiter| waiter.ticket != ticket);
+    /// Makes room for one of `flow` who wants to wait for `limit`: who is to be turned away for it, from that
+    /// limit's line or else from the longest. `None` where it is the newcomer that has most waiting.
+    pub fn make_room(&mut self, limit: LimitId, flow: Flow) -> Option<Ticket> {
+        let own =
+            self.waiting.get_mut(limit as usize)?.make_room(flow).map(|waiter| (limit as usize, waiter));
+        let longest = || {
+            let line = self.waiting.iter_mut().enumerate().max_by_key(|(_, line)| line.len());
+            line.and_then(|(at, line)| Some((at, line.make_room(flow)?)))
+        };
+        let (at, waiter) = own.or_else(longest)?;
+        self.update(at as LimitId);
+        Some(waiter.ticket)
+    }
+
+    /// Leaves the line; `served` where it was its turn. Whom to wake next.
+    pub fn leave(&mut self, limit: LimitId, ticket: Ticket, served: bool, now: Millis) -> Option<Ticket> {
+        self.waiting.get_mut(limit as usize)?.remove(|waiter| waiter.ticket == ticket, served);
         self.update(limit);
         self.next(limit, now)
     }
@@ -242,7 +259,7 @@ impl Wallet {
             wake.extend(self.next(answer.limit, now));
             if not_before > now {
                 let line = self.waiting.get(answer.limit as usize);
-                let late = line.into_iter().flatten().filter(|waiter| waiter.until < not_before);
+                let late = line.into_iter().flat_map(Line::iter).filter(|waiter| waiter.until < not_before);
                 wake.extend(late.map(|waiter| waiter.ticket));
             }
         }

@@ -1,6 +1,7 @@
 //! Sections `api_keys` and `model_aliases`: who may call, and by which names.
 
 use super::{header_secret, id, limits};
+use crate::config::Urgency;
 use crate::config::field::Section;
 use crate::config::limits::MAX_TARGETS;
 use crate::config::schema::{Allowed, Client};
@@ -31,6 +32,7 @@ fn client<'a>(section: &Section<'a>, number: usize, names: &mut Names<'a>) -> Op
     };
     let allowed = allowed(section, names);
     let description = section.text("description");
+    let urgency = section.choice("priority", &Urgency::CHOICES).unwrap_or_default();
     let limits = limits::of_client(&section.section("limits"));
     let Some(field) = section.get("key") else {
         section.missing("key", Some("the bearer key this client sends".to_owned()));
@@ -38,7 +40,8 @@ fn client<'a>(section: &Section<'a>, number: usize, names: &mut Names<'a>) -> Op
     };
     let secret = field.secret()?;
     names.client_key(field.clone(), secret.clone());
-    Some(Client { key: header_secret(Some((field, secret)))?, id: id?, allowed, description, limits })
+    let key = header_secret(Some((field, secret)))?;
+    Some(Client { key, id: id?, allowed, description, limits, urgency })
 }
 
 fn allowed<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Allowed {

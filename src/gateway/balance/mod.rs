@@ -8,6 +8,7 @@ mod tried;
 
 use std::{
     cell::RefCell,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use coo_shards::budget::Millis;
 
 use super::{
     budget::Budget,
+    overload::Gates,
     route::Plan,
     select::{
         Candidate, Rng, Strategies,
@@ -135,6 +137,8 @@ struct State {
 
 /// What a shard knows of providers and keys.
 pub struct Balance {
+    /// The ways to providers, which may be full.
+    pub gates: Rc<Gates>,
     rules: Rules,
     state: RefCell<State>,
 }
@@ -173,6 +177,7 @@ impl Balance {
             })
             .collect();
         Self {
+            gates: Gates::new(snapshot.providers.len()),
             state: RefCell::new(State {
                 providers,
                 strategies: Strategies::new(counts, rules.hybrid, seed),
@@ -235,11 +240,12 @@ impl Balance {
         let possible = |target, provider, key| {
             plan.allows(provider) && !tried.has(target, key) && budget.rests(provider, key) <= now
         };
-        let (mut any, mut well) = (false, false);
+        let (mut any, mut well, mut room) = (false, false, false);
         for target in targets {
             let Some((provider, upstream)) = plan.upstream(target) else { continue };
             let Some(known) = providers.get(provider) else { continue };
             let in_use = known.in_use(now, &self.rules);
+            let has_room = !self.gates.is_full(provider);
             let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
             let cost = price(bytes as u64 / BYTES_PER_TOKEN, upstream.input_price.0)
                 .saturating_add(price(OUTPUT_TOKENS, upstream.output_price.0));
@@ -249,6 +255,7 @@ impl Balance {
                 let works = in_use && state.works(now, &self.rules);
                 any |= possible;
                 well |= possible && works;
+                room |= possible && works && has_room;
                 let (requests_left, tokens_left) = match upstream.keys.get(key) {
                     Some(key) if looks_at_limits => budget.shares_left(plan.snapshot, &key.budget),
                     _ => (1.0, 1.0),
@@ -257,8 +264,8 @@ impl Balance {
                 candidates.push(Candidate {
                     target: target as u16,
                     key: key as u16,
-                    // What only seems not to work is told apart below.
-                    available: possible && works,
+                    // What only seems not to work, or would have to wait, is told apart below.
+                    available: possible && works && has_room,
                     slow: latency_us > self.rules.slow_us,
                     weight: known.weight,
                     in_flight: state.in_flight,
@@ -275,9 +282,9 @@ impl Balance {
         if !any {
             return None;
         }
-        if !well {
-            // All that may be used seem not to work: refusing for that reason helps nobody. But where there is
-            // something to fall back to, that is better.
+        if !room {
+            // All that may be used have too much to do or seem not to work: refusing for that reason helps nobody.
+            // But where there is something to fall back to, that is better.
             if may_fall_back {
                 return None;
             }
@@ -285,7 +292,13 @@ impl Balance {
                 let (target, key) = (usize::from(candidate.target), usize::from(candidate.key));
                 let provider = plan.get(target).map_or(0, |(provider, _)| provider);
                 candidate.available = possible(target, provider, key);
-                candidate.ramp = 1.0;
+                if !well {
+                    candidate.ramp = 1.0;
+                } else if let Some(known) = providers.get(provider)
+                    && let Some(state) = known.keys.get(key)
+                {
+                    candidate.available &= known.in_use(now, &self.rules) && state.works(now, &self.rules);
+                }
             }
         }
         let chosen = strategies.choose(self.rules.algorithm, route, candidates)?;

@@ -25,6 +25,7 @@ use coo_shards::{
         stalls::Stalls,
         wallet::{Take, Ticket, Wallet},
     },
+    fair::Flow,
     mesh::Port,
     time,
 };
@@ -145,8 +146,23 @@ pub struct Budget {
     stalls: RefCell<Stalls>,
 }
 
-/// Whether it was woken, and how to.
-type Waiter = (bool, Option<Waker>);
+/// One that waits in line.
+#[derive(Debug)]
+struct Waiter {
+    call: Call,
+    waker: Option<Waker>,
+}
+
+/// What one that waits in line hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing yet.
+    Wait,
+    /// It is its turn, or will not be in time.
+    Come,
+    /// Its place is another's, who has fewer in line.
+    TurnedAway,
+}
 
 impl Budget {
     /// The budget of shard `index` among `shards`.
@@ -390,26 +406,40 @@ impl Budget {
     fn wake(&self, tickets: impl IntoIterator<Item = Ticket>) {
         let mut waiters = self.waiters.borrow_mut();
         for ticket in tickets {
-            if let Some((woken, waker)) = waiters.get_mut(&ticket) {
-                *woken = true;
-                if let Some(waker) = waker.take() {
-                    waker.wake();
-                }
+            if let Some(waiter) = waiters.get_mut(&ticket) {
+                waiter.hear(Call::Come);
             }
         }
     }
 
-    /// Gets in line for `take`; `None` where too many are waiting already.
-    fn get_in_line(&self, take: Take, until: Millis) -> Option<Line<'_>> {
+    /// Gets in line for `take`; `None` where too many are waiting already, and none of them for one who has more
+    /// waiting than this.
+    fn get_in_line(&self, take: Take, until: Millis, flow: Flow) -> Option<Line<'_>> {
         let mut waiters = self.waiters.borrow_mut();
+        let mut wallet = self.wallet.borrow_mut();
         if waiters.len() >= self.rules.queue {
-            return None;
+            if self.rules.queue == 0 {
+                return None;
+            }
+            let turned_away = wallet.make_room(take.limit, flow)?;
+            if let Some(waiter) = waiters.get_mut(&turned_away) {
+                waiter.hear(Call::TurnedAway);
+            }
         }
-        let ticket = self.wallet.borrow_mut().wait(take, until);
-        waiters.insert(ticket, (false, None));
-        drop(waiters);
+        let ticket = wallet.wait(take, until, flow);
+        waiters.insert(ticket, Waiter { call: Call::Wait, waker: None });
+        drop((waiters, wallet));
         self.report(false, self.now());
-        Some(Line { budget: self, limit: take.limit, ticket })
+        Some(Line { budget: self, limit: take.limit, ticket, served: Cell::new(false) })
+    }
+}
+
+impl Waiter {
+    fn hear(&mut self, call: Call) {
+        self.call = call;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -418,26 +448,29 @@ struct Line<'a> {
     budget: &'a Budget,
     limit: LimitId,
     ticket: Ticket,
+    /// Whether what it waited for was taken.
+    served: Cell<bool>,
 }
 
 impl Line<'_> {
     /// Waits to be called.
-    async fn called(&self) {
+    async fn called(&self) -> Call {
         std::future::poll_fn(|cx| match self.budget.waiters.borrow_mut().get_mut(&self.ticket) {
-            Some((false, waker)) => {
+            Some(Waiter { call: Call::Wait, waker }) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
-            _ => Poll::Ready(()),
+            waiter => Poll::Ready(waiter.map_or(Call::Come, |waiter| waiter.call)),
         })
-        .await;
+        .await
     }
 }
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
+        let now = self.budget.now();
         self.budget.waiters.borrow_mut().remove(&self.ticket);
-        let next = self.budget.wallet.borrow_mut().leave(self.limit, self.ticket, self.budget.now());
+        let next = self.budget.wallet.borrow_mut().leave(self.limit, self.ticket, self.served.get(), now);
         self.budget.wake(next);
     }
 }

@@ -6,10 +6,11 @@ use coo_shards::{
         stalls::Sent,
         wallet::{Lack, Take},
     },
+    fair::Flow,
     time,
 };
 
-use super::Budget;
+use super::{Budget, Call};
 use crate::{
     config::{
         TokenReserve,
@@ -167,6 +168,8 @@ pub struct Spender<'a> {
     pub turn: usize,
     /// How many keys may be tried, from there on.
     pub turns: usize,
+    /// Whose turn it is among those that wait.
+    pub flow: Flow,
 }
 
 impl Spender<'_> {
@@ -275,13 +278,17 @@ impl Budget {
             }
             if let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack {
                 let Some(take) = reservation.find(limit) else { return Err(GatewayError::Internal) };
-                let Some(line) = self.get_in_line(take, until) else {
-                    return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
+                let refused = |now| Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
+                let Some(line) = self.get_in_line(take, until, spender.flow) else {
+                    return refused(now);
                 };
                 let left = std::time::Duration::from_millis(until.saturating_sub(now));
-                let _ = time::timeout(left, line.called()).await;
+                if time::timeout(left, line.called()).await == Some(Call::TurnedAway) {
+                    return refused(self.now());
+                }
                 // Called: what this limit lacked is there and nobody else may have it. Others may lack now.
                 if self.take(&mut reservation, Some(line.ticket)).is_ok() {
+                    line.served.set(true);
                     drop(line);
                     return Ok((key, reservation));
                 }

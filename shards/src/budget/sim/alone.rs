@@ -197,7 +197,7 @@ impl World {
             }
             Event::GiveUp(shard, ticket) => {
                 if let Some((limit, _, _)) = self.shards[shard].waiting.remove(&ticket) {
-                    let wake = self.shards[shard].wallet.leave(limit, ticket, now);
+                    let wake = self.shards[shard].wallet.leave(limit, ticket, false, now);
                     self.wake(shard, wake.into_iter().collect());
                 }
             }
@@ -210,7 +210,7 @@ impl World {
         let result = wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
         let mut wake = None;
         if let Some((limit, ticket)) = ticket {
-            wake = wallet.leave(limit, ticket, now);
+            wake = wallet.leave(limit, ticket, result.is_ok(), now);
         }
         match result {
             Ok(()) => {
@@ -233,14 +233,16 @@ impl World {
             }
             Err(Lack::Wait(limit)) if now < until => {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = self.shards[shard].wallet.wait(take, until);
+                let flow = self.rng.flow();
+                let ticket = self.shards[shard].wallet.wait(take, until, flow);
                 self.shards[shard].waiting.insert(ticket, (limit, takes, until));
                 self.at(until, Event::GiveUp(shard, ticket));
                 self.report(shard, false);
             }
             Err(Lack::Later(limit, at)) if at <= until => {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = self.shards[shard].wallet.wait(take, until);
+                let flow = self.rng.flow();
+                let ticket = self.shards[shard].wallet.wait(take, until, flow);
                 self.shards[shard].waiting.insert(ticket, (limit, takes, until));
                 self.at(until, Event::GiveUp(shard, ticket));
                 self.report(shard, false);

@@ -302,7 +302,7 @@ impl World {
                 let now = self.local(me);
                 let at = &mut self.instances[me].shards[shard];
                 if let Some((limit, _, _)) = at.waiting.remove(&ticket) {
-                    let wake = at.wallet.leave(limit, ticket, now);
+                    let wake = at.wallet.leave(limit, ticket, false, now);
                     self.wake(me, shard, wake.into_iter().collect());
                 }
             }

@@ -84,7 +84,7 @@ impl World {
         let now = self.local(me);
         let at = &mut self.instances[me].shards[shard];
         let result = at.wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
-        let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, now));
+        let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, result.is_ok(), now));
         match result {
             Ok(()) => {
                 let sent = at.stalls.dated();
@@ -101,7 +101,7 @@ impl World {
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
             {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = at.wallet.wait(take, until);
+                let ticket = at.wallet.wait(take, until, self.rng.flow());
                 at.waiting.insert(ticket, (limit, takes, until));
                 self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
                 self.report(me, shard, false);

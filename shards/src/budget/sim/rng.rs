@@ -1,5 +1,7 @@
 //! Random numbers that are the same on every machine: SplitMix64 (Steele, Lea, Flood 2014).
 
+use crate::fair::{CLASSES, Flow};
+
 pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
@@ -22,6 +24,11 @@ impl Rng {
 
     pub(super) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// Who may wait for a limit.
+    pub(super) fn flow(&mut self) -> Flow {
+        Flow { who: self.below(4) as u32, class: self.below(CLASSES as u64) as u8 }
     }
 
     /// From 0 to 1.

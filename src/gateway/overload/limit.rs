@@ -1,0 +1,218 @@
+//! How many requests a provider can have under way: found out, since no provider says.
+//!
+//! More than a provider can work on at a time only wait there, where all of them wait the longer. That shows as
+//! answers that take longer than usual while more are under way than usual; then the number is limited so that they
+//! take little longer than usual, and grows again while they do. Until it shows there is no limit.
+//!
+//! Providers also become slower for reasons of their own. A limit that does not make answers faster again was not
+//! the remedy: it is lifted, and what was slow is usual from then on.
+//!
+//! Each shard limits its own requests. What other shards and other instances send is part of how a provider behaves,
+//! as with TCP's flows over one link.
+
+use coo_shards::budget::Millis;
+
+/// So much slower than usual, as a power of two, and more under way than usual: overload. Waiting lines of a
+/// provider that is busy but not overloaded are shorter than that.
+const OVERLOADED: f32 = 1.0;
+/// And this much more than usual under way.
+const MORE: f32 = 1.25;
+/// What a limit aims at: 1.1 × the usual time. Less would leave capacity unused whenever an answer is quick.
+const AIM: f32 = 0.14;
+/// It is lowered above 1.25 × and raised below 1.06 × the usual time.
+const TOO_SLOW: f32 = 0.32;
+const FAST: f32 = 0.08;
+/// Answers that are judged together, and the least time for them, without a limit and with one.
+const FREE_WINDOW: (u32, Millis) = (20, 200);
+const LIMITED_WINDOW: (u32, Millis) = (20, 100);
+/// Under a limit, the time is also this many times as long as an answer takes.
+const TOOK_TIMES: u64 = 2;
+/// Judgements of overload in a row that it takes.
+const IN_A_ROW: u32 = 3;
+/// Judgements in a row that a limit does not help.
+const IN_VAIN: u32 = 2;
+/// A limit that held nobody back for so long is lifted.
+const UNUSED_MS: Millis = 10_000;
+/// The weight of one judgement's load among the usual ones, at most; and the time after which one has lost 1/e.
+const MOST_WEIGHT: f32 = 0.3;
+const MEMORY_MS: f32 = 30_000.0;
+
+/// One answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// How much slower than usual, as a power of two.
+    pub over: f32,
+    /// Requests under way when it was sent, it included.
+    pub in_flight: u32,
+    /// [`Limit::epoch`] when it was sent.
+    pub epoch: u32,
+    /// How long it took.
+    pub took: Millis,
+}
+
+/// What a sample led to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nothing.
+    Same,
+    /// The limit is another one.
+    Changed,
+    /// All answers take so much longer, as a power of two, and not because of what is under way.
+    Slower(f32),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    began: Millis,
+    count: u32,
+    over: f32,
+    in_flight: f32,
+    took: Millis,
+}
+
+/// The limit of one provider on one shard.
+#[derive(Clone, Debug, Default)]
+pub struct Limit {
+    most: Option<f32>,
+    /// Grows when the limit changes: what was sent before says nothing of the new one.
+    epoch: u32,
+    window: Window,
+    in_a_row: u32,
+    in_vain: u32,
+    /// Load and slowness before it was lowered.
+    before: (f32, f32),
+    /// Requests under way while all is as usual.
+    usual: Option<f32>,
+    judged: Millis,
+    held_back: bool,
+    held_back_at: Millis,
+}
+
+impl Limit {
+    /// How many may be under way; `None` for any number.
+    #[must_use]
+    pub fn most(&self) -> Option<u32> {
+        self.most.map(|most| most.round() as u32)
+    }
+
+    /// To be noted with what is sent.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether what is measured now is as it usually is.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        self.most.is_none() && self.in_a_row == 0
+    }
+
+    /// Notes that one had to wait, or was refused.
+    pub fn held_back(&mut self, now: Millis) {
+        (self.held_back, self.held_back_at) = (true, now);
+    }
+
+    /// Takes an answer.
+    pub fn observe(&mut self, sample: Sample, now: Millis) -> Verdict {
+        if self.most.is_some() && now.saturating_sub(self.held_back_at) > UNUSED_MS {
+            self.lift();
+            return Verdict::Changed;
+        }
+        if self.most.is_some() && sample.epoch != self.epoch {
+            return Verdict::Same;
+        }
+        let window = &mut self.window;
+        if window.count == 0 {
+            window.began = now.saturating_sub(sample.took);
+        }
+        window.count += 1;
+        window.took += sample.took;
+        window.over += sample.over;
+        window.in_flight += sample.in_flight as f32;
+        let (answers, time) = match self.most {
+            None => FREE_WINDOW,
+            // Of what is sent under a new limit, the quick come back first.
+            Some(_) => {
+                (LIMITED_WINDOW.0, LIMITED_WINDOW.1.max(TOOK_TIMES * window.took / u64::from(window.count)))
+            }
+        };
+        if window.count < answers || now.saturating_sub(window.began) < time {
+            return Verdict::Same;
+        }
+        let Window { count, over, in_flight, .. } = std::mem::take(window);
+        let (over, load) = (over / count as f32, in_flight / count as f32);
+        match self.most {
+            None => self.judge_free(over, load, now),
+            Some(most) => self.judge_limited(most, over, load),
+        }
+    }
+
+    fn judge_free(&mut self, over: f32, load: f32, now: Millis) -> Verdict {
+        let usual = *self.usual.get_or_insert(load);
+        if over > OVERLOADED && load > MORE * usual {
+            self.in_a_row += 1;
+            if self.in_a_row < IN_A_ROW {
+                return Verdict::Same;
+            }
+            self.held_back_at = now;
+            self.lower(load, over);
+            return Verdict::Changed;
+        }
+        self.in_a_row = 0;
+        let elapsed = now.saturating_sub(self.judged) as f32 / MEMORY_MS;
+        self.usual = Some(usual + (load - usual) * elapsed.min(MOST_WEIGHT));
+        self.judged = now;
+        Verdict::Same
+    }
+
+    fn judge_limited(&mut self, most: f32, over: f32, load: f32) -> Verdict {
+        let held_back = std::mem::take(&mut self.held_back);
+        if over > TOO_SLOW {
+            let (load_before, over_before) = self.before;
+            // By logarithms: 0.8 × as slow as before, with 0.7 × as many under way.
+            if load <= 0.7 * load_before && over > over_before - 0.32 {
+                self.in_vain += 1;
+                if self.in_vain < IN_VAIN {
+                    return Verdict::Same;
+                }
+                self.lift();
+                // Little's law again: of what takes longer, more is under way.
+                self.usual = self.usual.map(|usual| usual * over.exp2());
+                return Verdict::Slower(over);
+            }
+            self.lower(load.min(most), over);
+            return Verdict::Changed;
+        }
+        self.in_vain = 0;
+        if over < FAST && held_back {
+            self.change(most * 1.1 + 0.5);
+            return Verdict::Changed;
+        }
+        Verdict::Same
+    }
+
+    fn change(&mut self, most: f32) {
+        self.most = Some(most);
+        self.epoch = self.epoch.wrapping_add(1);
+        self.window = Window::default();
+    }
+
+    fn lower(&mut self, load: f32, over: f32) {
+        // Little's law: of those under way, the share that does not wait.
+        let least = if self.most.is_some() { 0.5 } else { 0.0 };
+        let most = load * (AIM - over).exp2().max(least);
+        self.before = (load, over);
+        self.change(most.max(1.0));
+        (self.in_a_row, self.in_vain) = (0, 0);
+    }
+
+    fn lift(&mut self) {
+        self.most = None;
+        self.window = Window::default();
+        (self.in_a_row, self.in_vain, self.held_back) = (0, 0, false);
+    }
+}
+
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+mod tests;
