@@ -12,7 +12,7 @@ use coo_shards::{
 };
 use http::{Method, StatusCode};
 
-use super::{account::Account, failure, learn, shard::Shard};
+use super::{account::Account, events::Stream, failure, learn, shard::Shard};
 use crate::{
     config::snapshot::{ProviderId, Upstream},
     dialect::openai::{
@@ -49,6 +49,11 @@ impl Answer<'_> {
     /// Gives an answer up that nobody is to see. Its connection is kept where all of it has come.
     pub fn discard(mut self) {
         self.connection.consume_head(&self.head);
+        self.discard_body();
+    }
+
+    /// The same where the head is no longer among the connection's bytes.
+    pub fn discard_body(mut self) {
         while let Ok(content) = self.connection.content() {
             let n = content.len();
             if n == 0 {
@@ -81,12 +86,33 @@ pub enum Why {
 pub struct Failed<'a> {
     /// Why.
     pub why: Why,
-    /// What the client gets where nobody else can be asked: the provider's own answer, or an error.
-    pub instead: Result<Answer<'a>, GatewayError>,
+    /// What the client gets where nobody else can be asked.
+    pub instead: Instead<'a>,
+}
+
+/// What the client gets where nobody else can be asked.
+pub enum Instead<'a> {
+    /// The provider's own answer.
+    Answer(Answer<'a>),
+    /// The same, a stream that begins with an error.
+    Stream(Box<Stream<'a>>),
+    /// An error of ours.
+    Error(GatewayError),
+}
+
+impl Instead<'_> {
+    /// Gives it up: somebody else is asked.
+    pub fn discard(self) {
+        match self {
+            Self::Answer(answer) => answer.discard(),
+            Self::Stream(stream) => stream.discard(),
+            Self::Error(_) => {}
+        }
+    }
 }
 
 /// Why an answer with this status is a failure that another attempt might not have.
-fn why(status: StatusCode) -> Option<Why> {
+pub(super) fn why(status: StatusCode) -> Option<Why> {
     match status.as_u16() {
         401 | 403 => Some(Why::Revoked),
         429 | 529 => Some(Why::Limited),
@@ -113,7 +139,7 @@ pub async fn send<'a>(
     let unreachable = |account: &mut Account, error: ConnectError| {
         account.detail = Some(error.to_string());
         let why = if matches!(error, ConnectError::Exhausted) { Why::NoRoom } else { Why::Unreachable };
-        Failed { why, instead: Err(failure::of_connecting(&error, provider, model)) }
+        Failed { why, instead: Instead::Error(failure::of_connecting(&error, provider, model)) }
     };
     account.tries += 1;
     let mut connection =
@@ -139,10 +165,10 @@ pub async fn send<'a>(
                     answer.discard();
                     return Err(Failed {
                         why,
-                        instead: Err(failure::upstream(provider, UpstreamFault::Auth)),
+                        instead: Instead::Error(failure::upstream(provider, UpstreamFault::Auth)),
                     });
                 }
-                return Err(Failed { why, instead: Ok(answer) });
+                return Err(Failed { why, instead: Instead::Answer(answer) });
             }
             Err(failed) if failed.replayable => {
                 drop(connection);
@@ -155,7 +181,7 @@ pub async fn send<'a>(
                 account.detail = Some(failed.kind.to_string());
                 let began = matches!(failed.kind, FailureKind::Violation(_));
                 let error = failure::upstream(provider, failure::of_exchange(&failed.kind, began));
-                return Err(Failed { why: Why::Failed, instead: Err(error) });
+                return Err(Failed { why: Why::Failed, instead: Instead::Error(error) });
             }
         }
     }

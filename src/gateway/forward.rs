@@ -1,7 +1,7 @@
 //! A request that goes to a provider, and to another one where the first fails.
 //!
-//! While nothing of an answer has gone to the client, a failed attempt may be repeated: with another key, then at
-//! another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
+//! While nothing of an answer has gone to the client (of a stream: until its first event has come), a failed attempt
+//! may be repeated: with another key, then at another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
 //! take, and a budget of retries over all requests, so that an outage is not made worse.
 
 use std::{rc::Rc, time::Duration};
@@ -16,6 +16,7 @@ use super::{
     attempt::{self, Why},
     balance::{Hope, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
+    events,
     request::Context,
     respond,
     route::{self, Plan},
@@ -73,10 +74,18 @@ pub async fn forward(
         let splice = Splice::new(body, &facts, model, upstream.ask_usage);
         let outgoing = attempt::Outgoing { request, prepared, splice: &splice, upstream, provider };
         let failed = match attempt::send(shard, &outgoing, model, account).await {
+            Ok(answer) if respond::is_event_stream(&answer) => {
+                let hide_usage = facts.stream && upstream.ask_usage && !facts.asks_usage();
+                // On the heap: long-lived, and its size would burden every request's future.
+                match Box::pin(events::pass_on(shard, context, answer, hide_usage, responder, account)).await
+                {
+                    Ok(persist) => return Ok(persist),
+                    Err(failed) => failed,
+                }
+            }
             Ok(answer) => {
                 account.told(Outcome::Answered);
-                let hide_usage = facts.stream && upstream.ask_usage && !facts.asks_usage();
-                return respond::pass_on(shard, context, answer, hide_usage, responder, account).await;
+                return respond::whole(shard, context, answer, responder, account).await;
             }
             Err(failed) => failed,
         };
@@ -88,12 +97,11 @@ pub async fn forward(
         });
         tried.add(target, chosen);
         if !wanted.again(&mut tried, failed.why, (provider, chosen), account).await {
-            let answer = failed.instead?;
-            return respond::pass_on(shard, context, answer, false, responder, account).await;
+            let instead = failed.instead;
+            // On the heap: rare.
+            return Box::pin(respond::pass_on_instead(shard, context, instead, responder, account)).await;
         }
-        if let Ok(answer) = failed.instead {
-            answer.discard();
-        }
+        failed.instead.discard();
         account.start_over();
     }
 }
