@@ -12,7 +12,7 @@ use coo_shards::{
 };
 use http::{Method, StatusCode};
 
-use super::{account::Account, events::Stream, failure, learn, shard::Shard};
+use super::{account::Account, balance::Outcome, events::Stream, failure, learn, shard::Shard};
 use crate::{
     config::snapshot::{ProviderId, Upstream},
     dialect::openai::{
@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// What is to be sent, and to whom.
-pub struct Outgoing<'a> {
+pub struct Outgoing<'r, 'a> {
     /// The client's request.
-    pub request: &'a Request,
+    pub request: &'r Request,
     /// The prepared start of the provider's request head.
-    pub prepared: &'a [u8],
+    pub prepared: &'r [u8],
     /// The client's body with what must change.
-    pub splice: &'a Splice<'a>,
+    pub splice: &'r Splice<'r>,
     /// The provider.
     pub upstream: &'a Upstream,
     /// Its number.
@@ -82,6 +82,19 @@ pub enum Why {
     NoRoom,
 }
 
+impl Why {
+    /// What it shows of key and provider.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Failed | Self::Unreachable => Outcome::Failed,
+            Self::Limited => Outcome::Limited,
+            Self::Revoked => Outcome::Revoked,
+            Self::NoRoom => Outcome::Cancelled,
+        }
+    }
+}
+
 /// An attempt that failed before any of its answer went to the client.
 pub struct Failed<'a> {
     /// Why.
@@ -131,7 +144,7 @@ pub(super) fn why(status: StatusCode) -> Option<Why> {
 /// Why it failed; with the provider's answer, where there is one.
 pub async fn send<'a>(
     shard: &Shard,
-    outgoing: &Outgoing<'a>,
+    outgoing: &Outgoing<'_, 'a>,
     model: &str,
     account: &mut Account,
 ) -> Result<Answer<'a>, Failed<'a>> {
@@ -187,7 +200,7 @@ pub async fn send<'a>(
     }
 }
 
-impl Outgoing<'_> {
+impl Outgoing<'_, '_> {
     /// The request as the provider gets it.
     fn written(&self) -> Buf {
         let head = self.request.head_bytes();

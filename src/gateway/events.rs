@@ -31,7 +31,7 @@ use super::{
     shard::Shard,
 };
 use crate::dialect::openai::{
-    error::UpstreamFault,
+    error::{GatewayError, UpstreamFault},
     stream::{StreamFilter, error_event},
 };
 
@@ -107,30 +107,35 @@ pub async fn pass_on<'a>(
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, Failed<'a>> {
-    // What is compressed cannot be read, and what is no success is not an answer to wait for.
-    let readable = answer.head.status == StatusCode::OK
-        && answer.head.fields.iter().all(|field| field.known != Known::ContentEncoding);
     let mut stream = Stream::new(shard, context, answer, hide_usage, account);
-    let opening = if readable { stream.open(shard, account).await } else { Opening::Begun };
-    match opening {
-        Opening::Awaited | Opening::Begun => {
+    match stream.begin(shard, account).await {
+        Ok(()) => {
             account.told(Outcome::Answered);
             account.answered(stream.status());
             let flowed = stream.flow(shard, responder, account).await;
             Ok(flowed && send(stream.end(account), responder, account).await)
         }
-        Opening::Error(why) => {
-            account.refused = true;
-            if why == Why::Limited {
-                learn::from_event(shard, account);
-            }
-            Err(Failed { why, instead: Instead::Stream(Box::new(stream)) })
-        }
-        Opening::Broken => {
-            let fault = stream.fault.unwrap_or(UpstreamFault::Cut);
-            let error = failure::upstream(&stream.answer.upstream.id, fault);
-            Err(Failed { why: Why::Failed, instead: Instead::Error(error) })
-        }
+        Err((why, Some(error))) => Err(Failed { why, instead: Instead::Error(error) }),
+        Err((why, None)) => Err(Failed { why, instead: Instead::Stream(Box::new(stream)) }),
+    }
+}
+
+/// Waits until a stream has begun.
+///
+/// # Errors
+/// Why the attempt failed.
+pub async fn begun<'a>(
+    shard: &Rc<Shard>,
+    context: &Context,
+    answer: Answer<'a>,
+    hide_usage: bool,
+    account: &mut Account,
+) -> Result<Box<Stream<'a>>, Failed<'a>> {
+    let mut stream = Box::new(Stream::new(shard, context, answer, hide_usage, account));
+    match stream.begin(shard, account).await {
+        Ok(()) => Ok(stream),
+        Err((why, Some(error))) => Err(Failed { why, instead: Instead::Error(error) }),
+        Err((why, None)) => Err(Failed { why, instead: Instead::Stream(stream) }),
     }
 }
 
@@ -169,6 +174,33 @@ impl<'a> Stream<'a> {
     /// Gives up a stream that nobody is to see.
     pub fn discard(self) {
         self.answer.discard_body();
+    }
+
+    /// Waits until it has begun; or why it failed, and the error where the stream itself tells none.
+    async fn begin(
+        &mut self,
+        shard: &Shard,
+        account: &mut Account,
+    ) -> Result<(), (Why, Option<GatewayError>)> {
+        let Answer { head, .. } = &self.answer;
+        // What is compressed cannot be read, and what is no success is not an answer to wait for.
+        let readable = head.status == StatusCode::OK
+            && head.fields.iter().all(|field| field.known != Known::ContentEncoding);
+        let opening = if readable { self.open(shard, account).await } else { Opening::Begun };
+        match opening {
+            Opening::Awaited | Opening::Begun => Ok(()),
+            Opening::Error(why) => {
+                account.refused = true;
+                if why == Why::Limited {
+                    learn::from_event(shard, account);
+                }
+                Err((why, None))
+            }
+            Opening::Broken => {
+                let fault = self.fault.unwrap_or(UpstreamFault::Cut);
+                Err((Why::Failed, Some(failure::upstream(&self.answer.upstream.id, fault))))
+            }
+        }
     }
 
     /// Waits for the first event.

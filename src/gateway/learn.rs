@@ -22,7 +22,7 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// Takes what the head of a provider's answer says.
 pub fn from(
     shard: &Shard,
-    outgoing: &Outgoing<'_>,
+    outgoing: &Outgoing<'_, '_>,
     account: &Account,
     connection: &Pooled,
     head: &ResponseHead,
