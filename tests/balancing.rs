@@ -354,6 +354,33 @@ fn a_key_whose_stream_says_that_its_limit_is_reached_rests() {
 }
 
 #[test]
+fn a_stream_that_moved_on_counts_as_what_became_of_it() {
+    // One that says that it failed has used a request; what one used that broke nobody knows.
+    for (pieces, then, uses_tokens) in [(&[BUSY][..], Then::Ends, false), (&[PING], Then::Breaks, true)] {
+        let (bad, good) = (begins_with(pieces, then), streams());
+        let gateway = Gateway::from_config(
+            &format!(
+                "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+llm_providers:
+  - {{id: bad, type: custom, base_url: 'http://{}/v1', api_keys: [k1], limits: {{req_per_min: 100, tokens_per_min: 100000}}}}
+  - {{id: good, type: custom, base_url: 'http://{}/v1', api_keys: [k2], limits: {{req_per_min: 100, tokens_per_min: 100000}}}}
+api_keys: [{{id: tester, key: {KEY}}}]
+model_aliases: {{fast: ['bad:m', 'good:m']}}
+policy: {{algorithm: weighted_round_robin, weights: {{bad: 1, good: 0}}}}
+",
+                bad.at(),
+                good.at()
+            ),
+            &[],
+        );
+        assert_eq!(gateway.chat(&stream_body("fast")).header("x-coo-provider"), Some("good"));
+        let spent = |limit| gateway.metric("coo_llm_budget_spent", &[limit, "provider=\"bad\""]);
+        eventually("the request is counted", || spent("requests_per_minute") == 1.0);
+        eventually("the tokens are", || (spent("tokens_per_minute") > 0.0) == uses_tokens);
+    }
+}
+
+#[test]
 fn a_client_says_how_long_it_will_wait() {
     let stalls = Provider::start(|_, _| {
         thread::sleep(Duration::from_secs(5));
