@@ -210,6 +210,176 @@ fn a_stream_that_has_not_begun_moves_on() {
     assert!(!bad.seen().is_empty());
 }
 
+/// A provider whose streams begin with `pieces`; then they end well, or break.
+fn begins_with(pieces: &'static [&'static str], then: Then) -> Provider {
+    Provider::start(move |_, stream| {
+        stream_head(stream);
+        for piece in pieces {
+            write_chunk(stream, piece);
+            thread::sleep(Duration::from_millis(5));
+        }
+        match then {
+            Then::Ends => stream.write_all(b"0\r\n\r\n").is_ok(),
+            Then::Breaks => false,
+            Then::Babbles => {
+                let _ = stream.write_all(b"this is no chunk\r\n");
+                thread::sleep(Duration::from_millis(50));
+                false
+            }
+            Then::Stalls => {
+                thread::sleep(Duration::from_secs(3));
+                false
+            }
+        }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Ends,
+    Breaks,
+    Babbles,
+    Stalls,
+}
+
+const PING: &str = ": keep-alive\n\n";
+const BUSY: &str = "data: {\"error\":{\"message\":\"Provider returned error\",\"code\":502}}\n\n";
+const LIMITED: &str =
+    "data: {\"error\":{\"message\":\"slow down\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}\n\n";
+const WRONG: &str = "data: {\"error\":{\"message\":\"too long\",\"code\":\"context_length_exceeded\"}}\n\n";
+
+fn streams() -> Provider {
+    begins_with(
+        &[
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n",
+            DONE,
+        ],
+        Then::Ends,
+    )
+}
+
+#[test]
+fn a_stream_that_fails_before_its_first_event_moves_on() {
+    for (name, pieces, then) in [
+        ("close", &[][..], Then::Breaks),
+        ("no chunk", &[], Then::Babbles),
+        ("stall", &[], Then::Stalls),
+        ("nothing", &[], Then::Ends),
+        ("comments", &[PING, PING], Then::Breaks),
+        ("half an event", &[PING, "data: {\"choices\":"], Then::Breaks),
+        ("error", &[BUSY], Then::Breaks),
+        ("error and end", &[BUSY, DONE], Then::Ends),
+        ("error without its blank line", &["data: {\"error\":{\"code\":503}}"], Then::Ends),
+        ("limit", &[PING, LIMITED], Then::Stalls),
+    ] {
+        let (bad, good) = (begins_with(pieces, then), streams());
+        let gateway = gateway(
+            &[("bad", &bad.at(), "k1"), ("good", &good.at(), "k2")],
+            "retry: {interval: 10ms, timeout: 300ms}",
+        );
+        let mut client = gateway.connect();
+        for _ in 0..4 {
+            let reply = client.chat(&stream_body("fast"));
+            assert_eq!(
+                (reply.status, reply.header("x-coo-provider")),
+                (200, Some("good")),
+                "{name}: {reply:?}"
+            );
+            let text = reply.text();
+            assert!(
+                text.contains("hello") && text.ends_with(DONE) && !text.contains("error"),
+                "{name}: {text}"
+            );
+        }
+        assert!(!bad.seen().is_empty(), "{name}");
+        let log = gateway.log(4);
+        assert!(log.iter().any(|line| line["attempts"] == 2), "{name}: {log:?}");
+        assert!(log.iter().all(|line| line.get("error").is_none()), "{name}: {log:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_else_can_begin_is_an_error() {
+    for (pieces, then, status, code) in [
+        (&[PING][..], Then::Breaks, 502, "upstream_incomplete_response"),
+        (&[], Then::Babbles, 502, "upstream_invalid_response"),
+        (&[], Then::Ends, 502, "upstream_incomplete_response"),
+        (&["data: {"], Then::Stalls, 504, "upstream_timeout"),
+    ] {
+        let bad = begins_with(pieces, then);
+        let gateway =
+            gateway(&[("a", &bad.at(), "k")], "retry: {interval: 1ms, timeout: 200ms, max_attempts: 2}");
+        let mut client = gateway.connect();
+        let reply = client.chat(&stream_body("a:m"));
+        assert_eq!((reply.status, reply.error_code().as_str()), (status, code), "{}", reply.text());
+        assert_eq!(bad.seen().len(), 2, "{code}");
+        assert_eq!(gateway.metric("coo_llm_errors_total", &[code]), 1.0);
+        assert_eq!(client.chat(&stream_body("a:m")).status, status, "the connection goes on");
+    }
+    // What a provider says itself goes on as it said it.
+    for (event, times) in [(BUSY, 2), (LIMITED, 1), (WRONG, 1)] {
+        let pieces: &'static [&'static str] = Box::leak(Box::new([event, DONE]));
+        let bad = begins_with(pieces, Then::Ends);
+        let gateway = gateway(&[("a", &bad.at(), "k")], "retry: {interval: 1ms, max_attempts: 2}");
+        let reply = gateway.chat(&stream_body("a:m"));
+        assert_eq!((reply.status, reply.text()), (200, format!("{event}{DONE}")));
+        assert_eq!(reply.header("x-coo-attempts"), Some(times.to_string().as_str()));
+        assert_eq!(bad.seen().len(), times);
+        assert_eq!(gateway.log(1)[0]["error"], "upstream_stream_error");
+    }
+    // And one that blames the request goes to nobody else.
+    let (bad, good) = (begins_with(&[WRONG, DONE], Then::Ends), streams());
+    let gateway = gateway(&[("bad", &bad.at(), "k1"), ("good", &good.at(), "k2")], "");
+    let replies: Vec<_> = (0..4).map(|_| gateway.chat(&stream_body("fast"))).collect();
+    assert_eq!(replies.iter().filter(|reply| reply.text() == format!("{WRONG}{DONE}")).count(), 2);
+    assert_eq!(bad.seen().len(), 2);
+}
+
+#[test]
+fn a_key_whose_stream_says_that_its_limit_is_reached_rests() {
+    let provider = Provider::start(|seen, stream| {
+        stream_head(stream);
+        write_chunk(stream, if seen.head.contains("Bearer spent") { LIMITED } else { DONE });
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let gateway = gateway(&[("a", &provider.at(), "spent, fresh")], "");
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(gateway.chat(&stream_body("a:m")).text(), DONE);
+    }
+    let spent = provider.seen().iter().filter(|seen| seen.head.contains("spent")).count();
+    // A second each time.
+    assert!((1..=1 + begun.elapsed().as_secs() as usize).contains(&spent), "{spent}");
+}
+
+#[test]
+fn a_stream_that_moved_on_counts_as_what_became_of_it() {
+    // One that says that it failed has used a request; what one used that broke nobody knows.
+    for (pieces, then, uses_tokens) in [(&[BUSY][..], Then::Ends, false), (&[PING], Then::Breaks, true)] {
+        let (bad, good) = (begins_with(pieces, then), streams());
+        let gateway = Gateway::from_config(
+            &format!(
+                "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+llm_providers:
+  - {{id: bad, type: custom, base_url: 'http://{}/v1', api_keys: [k1], limits: {{req_per_min: 100, tokens_per_min: 100000}}}}
+  - {{id: good, type: custom, base_url: 'http://{}/v1', api_keys: [k2], limits: {{req_per_min: 100, tokens_per_min: 100000}}}}
+api_keys: [{{id: tester, key: {KEY}}}]
+model_aliases: {{fast: ['bad:m', 'good:m']}}
+policy: {{algorithm: weighted_round_robin, weights: {{bad: 1, good: 0}}}}
+",
+                bad.at(),
+                good.at()
+            ),
+            &[],
+        );
+        assert_eq!(gateway.chat(&stream_body("fast")).header("x-coo-provider"), Some("good"));
+        let spent = |limit| gateway.metric("coo_llm_budget_spent", &[limit, "provider=\"bad\""]);
+        eventually("the request is counted", || spent("requests_per_minute") == 1.0);
+        eventually("the tokens are", || (spent("tokens_per_minute") > 0.0) == uses_tokens);
+    }
+}
+
 #[test]
 fn a_client_says_how_long_it_will_wait() {
     let stalls = Provider::start(|_, _| {

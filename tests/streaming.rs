@@ -31,10 +31,13 @@ fn each_piece_is_passed_on_before_the_next_one_exists() {
     let gateway = Gateway::start(&provider.at(), "");
     let mut client = gateway.connect();
     client.send(&chat_request(&stream_body("openai:gpt-4o-mini")));
+    go.send(()).unwrap();
     let head = client.head();
     assert!(head.to_lowercase().contains("content-type: text/event-stream"), "{head}");
     for text in ["a", "b", "c"] {
-        go.send(()).unwrap();
+        if text != "a" {
+            go.send(()).unwrap();
+        }
         assert_eq!(String::from_utf8(client.chunk().unwrap()).unwrap(), delta(text));
     }
     go.send(()).unwrap();
@@ -53,6 +56,59 @@ fn each_piece_is_passed_on_before_the_next_one_exists() {
         go.send(()).unwrap();
     }
     assert!(client.chat(&stream_body("openai:gpt-4o-mini")).text().ends_with(DONE));
+}
+
+#[test]
+fn the_head_goes_out_with_the_first_event() {
+    // A line of it first: half an event is none.
+    let provider = Provider::start(|_, stream| {
+        stream_head(stream);
+        let first = delta("a");
+        let (half, rest) = first.split_at(20);
+        for piece in [": ping\n\n", half, rest] {
+            thread::sleep(Duration::from_millis(50));
+            write_chunk(stream, piece);
+        }
+        thread::sleep(Duration::from_millis(300));
+        write_chunk(stream, DONE);
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let gateway = Gateway::start(&provider.at(), "");
+    let mut client = gateway.connect();
+    client.send(&chat_request(&stream_body("openai:m")));
+    let mut piece = [0; 64 * 1024];
+    let n = client.stream.read(&mut piece).unwrap();
+    let text = String::from_utf8_lossy(&piece[..n]);
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains(": ping") && text.ends_with("\r\n"), "{text}");
+    assert!(text.contains("\"usage\":null}\n\n"), "{text}");
+}
+
+#[test]
+fn comments_instead_of_events_are_held_for_a_second() {
+    let provider = Provider::start(|_, stream| {
+        stream_head(stream);
+        for _ in 0..12 {
+            if !write_chunk(stream, ": ping\n\n") {
+                break;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        false
+    });
+    let gateway = Gateway::start(&provider.at(), "");
+    let mut client = gateway.connect();
+    client.send(&chat_request(&stream_body("openai:m")));
+    let begun = Instant::now();
+    client.head();
+    let held = begun.elapsed();
+    assert!((900..2000).contains(&held.as_millis()), "{held:?}");
+    let mut text = Vec::new();
+    while let Some(chunk) = client.chunk() {
+        text.extend(chunk);
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with(": ping\n\n: ping") && text.contains("upstream_incomplete_response"), "{text}");
+    assert_eq!(provider.seen().len(), 1, "the answer had begun");
 }
 
 fn scripted(pieces: &'static [&'static str]) -> Provider {

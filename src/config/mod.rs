@@ -50,8 +50,8 @@ pub use load::{Env, Loaded, NotFound, ProcessEnv, find, load_file, load_str};
 pub use money::{MicroUsd, MicroUsdPerMillion};
 pub use notices::Notice;
 pub use policy::{
-    Algorithm, Fallback, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry, SemanticCache,
-    Strategy, TokenReserve, Urgency,
+    Algorithm, Fallback, Hedge, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry,
+    SemanticCache, Strategy, TokenReserve, Urgency,
 };
 pub use provider::{KeyLimits, Pricing, Provider, ProviderType};
 pub use redis::{OnOutage, RedisAddr, RedisMode};

@@ -176,6 +176,8 @@ pub struct Policy {
     pub hybrid_weights: HybridWeights,
     /// Other attempts at the same provider.
     pub retry: Retry,
+    /// When a second attempt is sent beside one whose answer is late; `None` is never.
+    pub hedge: Option<Hedge>,
     /// Other providers.
     pub fallback: Fallback,
     /// Exact response cache.
@@ -197,6 +199,15 @@ pub struct Retry {
     pub timeout: Option<Duration>,
     /// Longest pause before the second attempt with the same key; it doubles with each one.
     pub interval: Duration,
+}
+
+/// `policy.hedge`: when an answer is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// When it takes longer than 19 of 20 lately did.
+    P95,
+    /// After so long.
+    After(Duration),
 }
 
 /// `policy.fallback`.

@@ -229,6 +229,7 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
         let _ = writeln!(out, "coo_llm_upstream_connections{{shard=\"{shard}\",state=\"active\"}} {used}");
         let _ = writeln!(out, "coo_llm_upstream_connections{{shard=\"{shard}\",state=\"idle\"}} {idle}");
     }
+    hedges(out, samples);
     budgets(out, plane, samples);
     keys(out, plane, samples);
     gates(out, plane, samples);
@@ -239,6 +240,23 @@ fn gauges(out: &mut String, plane: &Plane, samples: &[Sample]) {
     }
     family(out, "coo_llm_build_info", "gauge", "The version that runs.");
     let _ = writeln!(out, "coo_llm_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+}
+
+/// Second attempts beside late ones.
+fn hedges(out: &mut String, samples: &[Sample]) {
+    type Family = (&'static str, &'static str, fn(&Metrics) -> u64);
+    const FAMILIES: [Family; 2] = [
+        (
+            "coo_llm_hedges_sent_total",
+            "Second attempts sent beside a first whose answer was late.",
+            |metrics| metrics.hedges_sent,
+        ),
+        ("coo_llm_hedges_won_total", "Of these, those that answered first.", |metrics| metrics.hedges_won),
+    ];
+    for (name, help, value) in FAMILIES {
+        family(out, name, "counter", help);
+        let _ = writeln!(out, "{name} {}", samples.iter().map(|sample| value(&sample.metrics)).sum::<u64>());
+    }
 }
 
 /// Providers' keys as each shard sees them.

@@ -82,6 +82,8 @@ pub struct Account {
     slot: Option<Slot>,
     /// When the attempt began, where it was not at once.
     began: Duration,
+    /// Of an attempt beside another one: the request is accounted elsewhere.
+    is_beside: bool,
 }
 
 impl Account {
@@ -114,7 +116,41 @@ impl Account {
             underway: None,
             slot: None,
             began: Duration::ZERO,
+            is_beside: false,
         }
+    }
+
+    /// Opens the account of an attempt beside another one of the same request, the `tries`-th.
+    #[must_use]
+    pub fn beside(shard: &Rc<Shard>, context: &Context, stream: bool, tries: u32) -> Self {
+        let mut this = Self::open(shard, None);
+        (this.received, this.patience, this.client) = (context.received, context.patience, context.client);
+        (this.stream, this.tries, this.is_beside) = (stream, tries, true);
+        this
+    }
+
+    /// Counts an attempt that was made beside this one.
+    pub fn count(&mut self, beside: &Self) {
+        self.attempts += beside.attempts;
+        self.tries = self.tries.max(beside.tries);
+    }
+
+    /// Goes on with the attempt `beside`, which takes over the one that was this request's.
+    pub fn overtaken_by(&mut self, beside: &mut Self) {
+        use std::mem::swap;
+        self.count(beside);
+        swap(&mut self.provider, &mut beside.provider);
+        swap(&mut self.key, &mut beside.key);
+        swap(&mut self.model, &mut beside.model);
+        swap(&mut self.first_byte, &mut beside.first_byte);
+        swap(&mut self.first_token, &mut beside.first_token);
+        swap(&mut self.detail, &mut beside.detail);
+        swap(&mut self.reservation, &mut beside.reservation);
+        swap(&mut self.refused, &mut beside.refused);
+        swap(&mut self.sent, &mut beside.sent);
+        swap(&mut self.underway, &mut beside.underway);
+        swap(&mut self.slot, &mut beside.slot);
+        swap(&mut self.began, &mut beside.began);
     }
 
     /// Notes where the request goes.
@@ -292,6 +328,9 @@ impl Drop for Account {
         }
         self.end_attempt();
         self.settle();
+        if self.is_beside {
+            return;
+        }
         let took = self.received.elapsed();
         let shard = Rc::clone(&self.shard);
         shard.metrics.borrow_mut().record(self, took);

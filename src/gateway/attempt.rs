@@ -12,7 +12,7 @@ use coo_shards::{
 };
 use http::{Method, StatusCode};
 
-use super::{account::Account, failure, learn, shard::Shard};
+use super::{account::Account, balance::Outcome, events::Stream, failure, learn, shard::Shard};
 use crate::{
     config::snapshot::{ProviderId, Upstream},
     dialect::openai::{
@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// What is to be sent, and to whom.
-pub struct Outgoing<'a> {
+pub struct Outgoing<'r, 'a> {
     /// The client's request.
-    pub request: &'a Request,
+    pub request: &'r Request,
     /// The prepared start of the provider's request head.
-    pub prepared: &'a [u8],
+    pub prepared: &'r [u8],
     /// The client's body with what must change.
-    pub splice: &'a Splice<'a>,
+    pub splice: &'r Splice<'r>,
     /// The provider.
     pub upstream: &'a Upstream,
     /// Its number.
@@ -49,6 +49,11 @@ impl Answer<'_> {
     /// Gives an answer up that nobody is to see. Its connection is kept where all of it has come.
     pub fn discard(mut self) {
         self.connection.consume_head(&self.head);
+        self.discard_body();
+    }
+
+    /// The same where the head is no longer among the connection's bytes.
+    pub fn discard_body(mut self) {
         while let Ok(content) = self.connection.content() {
             let n = content.len();
             if n == 0 {
@@ -77,16 +82,50 @@ pub enum Why {
     NoRoom,
 }
 
+impl Why {
+    /// What it shows of key and provider.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Failed | Self::Unreachable => Outcome::Failed,
+            Self::Limited => Outcome::Limited,
+            Self::Revoked => Outcome::Revoked,
+            Self::NoRoom => Outcome::Cancelled,
+        }
+    }
+}
+
 /// An attempt that failed before any of its answer went to the client.
 pub struct Failed<'a> {
     /// Why.
     pub why: Why,
-    /// What the client gets where nobody else can be asked: the provider's own answer, or an error.
-    pub instead: Result<Answer<'a>, GatewayError>,
+    /// What the client gets where nobody else can be asked.
+    pub instead: Instead<'a>,
+}
+
+/// What the client gets where nobody else can be asked.
+pub enum Instead<'a> {
+    /// The provider's own answer.
+    Answer(Answer<'a>),
+    /// The same, a stream that begins with an error.
+    Stream(Box<Stream<'a>>),
+    /// An error of ours.
+    Error(GatewayError),
+}
+
+impl Instead<'_> {
+    /// Gives it up: somebody else is asked.
+    pub fn discard(self) {
+        match self {
+            Self::Answer(answer) => answer.discard(),
+            Self::Stream(stream) => stream.discard(),
+            Self::Error(_) => {}
+        }
+    }
 }
 
 /// Why an answer with this status is a failure that another attempt might not have.
-fn why(status: StatusCode) -> Option<Why> {
+pub(super) fn why(status: StatusCode) -> Option<Why> {
     match status.as_u16() {
         401 | 403 => Some(Why::Revoked),
         429 | 529 => Some(Why::Limited),
@@ -105,7 +144,7 @@ fn why(status: StatusCode) -> Option<Why> {
 /// Why it failed; with the provider's answer, where there is one.
 pub async fn send<'a>(
     shard: &Shard,
-    outgoing: &Outgoing<'a>,
+    outgoing: &Outgoing<'_, 'a>,
     model: &str,
     account: &mut Account,
 ) -> Result<Answer<'a>, Failed<'a>> {
@@ -113,7 +152,7 @@ pub async fn send<'a>(
     let unreachable = |account: &mut Account, error: ConnectError| {
         account.detail = Some(error.to_string());
         let why = if matches!(error, ConnectError::Exhausted) { Why::NoRoom } else { Why::Unreachable };
-        Failed { why, instead: Err(failure::of_connecting(&error, provider, model)) }
+        Failed { why, instead: Instead::Error(failure::of_connecting(&error, provider, model)) }
     };
     account.tries += 1;
     let mut connection =
@@ -139,10 +178,10 @@ pub async fn send<'a>(
                     answer.discard();
                     return Err(Failed {
                         why,
-                        instead: Err(failure::upstream(provider, UpstreamFault::Auth)),
+                        instead: Instead::Error(failure::upstream(provider, UpstreamFault::Auth)),
                     });
                 }
-                return Err(Failed { why, instead: Ok(answer) });
+                return Err(Failed { why, instead: Instead::Answer(answer) });
             }
             Err(failed) if failed.replayable => {
                 drop(connection);
@@ -155,13 +194,13 @@ pub async fn send<'a>(
                 account.detail = Some(failed.kind.to_string());
                 let began = matches!(failed.kind, FailureKind::Violation(_));
                 let error = failure::upstream(provider, failure::of_exchange(&failed.kind, began));
-                return Err(Failed { why: Why::Failed, instead: Err(error) });
+                return Err(Failed { why: Why::Failed, instead: Instead::Error(error) });
             }
         }
     }
 }
 
-impl Outgoing<'_> {
+impl Outgoing<'_, '_> {
     /// The request as the provider gets it.
     fn written(&self) -> Buf {
         let head = self.request.head_bytes();

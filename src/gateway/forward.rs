@@ -1,7 +1,7 @@
 //! A request that goes to a provider, and to another one where the first fails.
 //!
-//! While nothing of an answer has gone to the client, a failed attempt may be repeated: with another key, then at
-//! another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
+//! While nothing of an answer has gone to the client (of a stream: until its first event has come), a failed attempt
+//! may be repeated: with another key, then at another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
 //! take, and a budget of retries over all requests, so that an outage is not made worse.
 
 use std::{rc::Rc, time::Duration};
@@ -17,6 +17,7 @@ use super::{
     attempt::{self, Why},
     balance::{Hope, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
+    events, hedge,
     overload::Slot,
     request::Context,
     respond,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     config::{
         budgets::{Counts, KeyBudget},
-        snapshot::ProviderId,
+        snapshot::{Key, ProviderId, Upstream},
     },
     dialect::openai::{
         error::GatewayError,
@@ -63,7 +64,8 @@ pub async fn forward(
     shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
-    let wanted = Wanted { shard, plan: &plan, facts: &facts, body, client, flow: context.flow };
+    let flow = context.flow;
+    let wanted = Wanted { shard, context, request, endpoint, plan: &plan, facts: &facts, body, client, flow };
     let mut tried = Tried::default();
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
@@ -72,44 +74,65 @@ pub async fn forward(
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
         let slot = wanted.enter(provider, account).await.ok_or_else(no_capacity)?;
         account.with(provider, model, chosen, slot);
-        let prepared = match endpoint {
-            Endpoint::ChatCompletions => key.chat_head(),
-            Endpoint::Embeddings => key.embeddings_head(),
-        };
+        let prepared = head_of(key, endpoint);
         let splice = Splice::new(body, &facts, model, upstream.ask_usage);
         let outgoing = attempt::Outgoing { request, prepared, splice: &splice, upstream, provider };
-        let failed = match attempt::send(shard, &outgoing, model, account).await {
+        let hedges = account.tries == 0 && shard.balance.rules().hedge.is_some();
+        let sent = if hedges {
+            // On the heap: two attempts at a time are rare, and large.
+            let place = (target, chosen);
+            match Box::pin(hedge::send(&wanted, &outgoing, model, place, &mut tried, account)).await {
+                Ok(ready) => return Box::pin(ready.pass_on(&wanted, responder, account)).await,
+                Err(failed) => Err(failed),
+            }
+        } else {
+            attempt::send(shard, &outgoing, model, account).await
+        };
+        let failed = match sent {
+            Ok(answer) if respond::is_event_stream(&answer) => {
+                let hide_usage = wanted.hides_usage(upstream);
+                // On the heap: long-lived, and its size would burden every request's future.
+                match Box::pin(events::pass_on(shard, context, answer, hide_usage, responder, account)).await
+                {
+                    Ok(persist) => return Ok(persist),
+                    Err(failed) => failed,
+                }
+            }
             Ok(answer) => {
                 account.told(Outcome::Answered);
-                let hide_usage = facts.stream && upstream.ask_usage && !facts.asks_usage();
-                return respond::pass_on(shard, context, answer, hide_usage, responder, account).await;
+                return respond::whole(shard, context, answer, responder, account).await;
             }
             Err(failed) => failed,
         };
-        account.told(match failed.why {
-            Why::Failed | Why::Unreachable => Outcome::Failed,
-            Why::Limited => Outcome::Limited,
-            Why::Revoked => Outcome::Revoked,
-            Why::NoRoom => Outcome::Cancelled,
-        });
+        account.told(failed.why.outcome());
         tried.add(target, chosen);
         if !wanted.again(&mut tried, failed.why, (provider, chosen), account).await {
-            let answer = failed.instead?;
-            return respond::pass_on(shard, context, answer, false, responder, account).await;
+            let instead = failed.instead;
+            // On the heap: rare.
+            return Box::pin(respond::pass_on_instead(shard, context, instead, responder, account)).await;
         }
-        if let Ok(answer) = failed.instead {
-            answer.discard();
-        }
+        failed.instead.discard();
         account.start_over();
     }
 }
 
+/// The prepared start of a request head.
+pub(super) fn head_of(key: &Key, endpoint: Endpoint) -> &[u8] {
+    match endpoint {
+        Endpoint::ChatCompletions => key.chat_head(),
+        Endpoint::Embeddings => key.embeddings_head(),
+    }
+}
+
 /// What a request wants, whoever serves it.
-struct Wanted<'a> {
-    shard: &'a Rc<Shard>,
-    plan: &'a Plan<'a>,
-    facts: &'a RequestFacts,
-    body: &'a [u8],
+pub(super) struct Wanted<'a> {
+    pub(super) shard: &'a Rc<Shard>,
+    pub(super) context: &'a Context,
+    pub(super) request: &'a Request,
+    pub(super) endpoint: Endpoint,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) facts: &'a RequestFacts,
+    pub(super) body: &'a [u8],
     client: &'a KeyBudget,
     flow: Flow,
 }
@@ -175,6 +198,29 @@ impl<'a> Wanted<'a> {
         account.reservation = Some(reservation);
         account.waited();
         Ok((target, key))
+    }
+
+    /// The same for an attempt beside another one, which is not worth waiting for.
+    pub(super) fn place_at_once(&self, tried: &Tried, account: &mut Account) -> Option<(usize, usize)> {
+        let Shard { balance, budget, .. } = &**self.shard;
+        let (target, key) = balance.choose(self.plan, tried, budget, self.body.len())?;
+        let spender = self.spender(target, key, 1)?;
+        if !spender.upstream.limited && !self.client.is_limited() {
+            return Some((target, key));
+        }
+        let (_, model) = self.plan.get(target)?;
+        match budget.begin(&spender, self.facts, model, self.body).ok()? {
+            Begun::Taken(key, reservation) => {
+                account.reservation = reservation;
+                Some((target, key))
+            }
+            Begun::Lacking(..) => None,
+        }
+    }
+
+    /// Whether the usage chunk is to be kept from the client.
+    pub(super) fn hides_usage(&self, upstream: &Upstream) -> bool {
+        self.facts.stream && upstream.ask_usage && !self.facts.asks_usage()
     }
 
     fn spender(&self, target: usize, turn: usize, turns: usize) -> Option<Spender<'a>> {

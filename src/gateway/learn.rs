@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coo_shards::{
+    budget::Millis,
     http1::head::{Known, ResponseHead},
     pool::Pooled,
 };
@@ -21,7 +22,7 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// Takes what the head of a provider's answer says.
 pub fn from(
     shard: &Shard,
-    outgoing: &Outgoing<'_>,
+    outgoing: &Outgoing<'_, '_>,
     account: &Account,
     connection: &Pooled,
     head: &ResponseHead,
@@ -43,7 +44,7 @@ pub fn from(
         return;
     }
     let now = shard.budget.now();
-    let after = |wait: Duration| now + u64::try_from(wait.min(LONGEST_REST).as_millis()).unwrap_or(0);
+    let after = |wait| after(now, wait);
     for (counts, left) in [(Counts::Requests, advice.requests), (Counts::Tokens, advice.tokens)] {
         if let (Some(id), Some(left)) = (limits.limit(counts), left)
             && let Some(limit) = shard.snapshot.budgets.limits.get(id as usize)
@@ -56,4 +57,15 @@ pub fn from(
         let wait = advice.retry_after.unwrap_or(DEFAULT_REST);
         shard.budget.rest(outgoing.provider, key, after(wait));
     }
+}
+
+/// Takes what a stream says that begins with the error of a limit: no head says for how long.
+pub fn from_event(shard: &Shard, account: &Account) {
+    if let (Some(provider), Some(key)) = (account.provider, account.key) {
+        shard.budget.rest(provider, key, after(shard.budget.now(), DEFAULT_REST));
+    }
+}
+
+fn after(now: Millis, wait: Duration) -> Millis {
+    now + u64::try_from(wait.min(LONGEST_REST).as_millis()).unwrap_or(0)
 }

@@ -71,6 +71,10 @@ pub struct Metrics {
     pub latency: HashMap<(usize, u32), Latency>,
     /// Model names by their index; the first is the empty one.
     pub models: Vec<String>,
+    /// Second attempts sent beside a first one.
+    pub hedges_sent: u64,
+    /// Of these, those that answered first.
+    pub hedges_won: u64,
     by_model: HashMap<String, u32>,
 }
 
@@ -80,6 +84,8 @@ impl Default for Metrics {
             series: HashMap::new(),
             latency: HashMap::new(),
             models: vec![String::new()],
+            hedges_sent: 0,
+            hedges_won: 0,
             by_model: HashMap::from([(String::new(), 0)]),
         }
     }

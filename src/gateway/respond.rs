@@ -1,11 +1,24 @@
 //! Passing a provider's answer on to the client.
 //!
-//! An event stream goes on as it comes: each piece that arrives is sent before more is waited for. Any other
-//! answer is held until it is whole (within a bound), since half a JSON document is of no use to a client and
-//! a provider that fails in the middle can then be reported with a proper status.
+//! An event stream goes on as it comes ([`super::events`]). Any other answer is held until it is whole (within a
+//! bound), since half a JSON document is of no use to a client and a provider that fails in the middle can then be
+//! reported with a proper status.
 
 use std::rc::Rc;
 
+use super::{
+    account::Account,
+    attempt::{Answer, Instead},
+    balance::Outcome,
+    events::Stream,
+    failure,
+    request::Context,
+    shard::Shard,
+};
+use crate::dialect::{
+    openai::error::{GatewayError, UpstreamFault},
+    usage::UsageScanner,
+};
 use coo_shards::{
     buf::{Buf, LARGE_BYTES},
     http1::{
@@ -15,42 +28,34 @@ use coo_shards::{
     },
     join,
 };
-use http::StatusCode;
-
-use super::{account::Account, attempt::Answer, balance::Outcome, failure, request::Context, shard::Shard};
-use crate::dialect::{
-    openai::{
-        error::{GatewayError, UpstreamFault},
-        stream::{StreamFilter, error_event},
-    },
-    usage::UsageScanner,
-};
 
 /// Most bytes of an answer that is not a stream held back until it is whole; a longer one passes as it comes.
 const HELD_BYTES: usize = 512 * 1024;
 
-/// Passes `answer` on; whether the client's connection may persist.
+/// Passes on what a failed attempt left, where nobody else can be asked; whether the client's connection may persist.
 ///
 /// # Errors
 /// The error to answer with, while nothing has been sent.
-pub async fn pass_on(
+pub async fn pass_on_instead(
     shard: &Rc<Shard>,
     context: &Context,
-    answer: Answer<'_>,
-    hide_usage: bool,
+    instead: Instead<'_>,
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
-    account.answered(answer.head.status);
-    if is_event_stream(&answer) {
-        // On the heap: rare or long-lived, and its size would burden every request's future.
-        Box::pin(stream(shard, context, answer, hide_usage, responder, account)).await
-    } else {
-        whole(shard, context, answer, responder, account).await
-    }
+    let stream = match instead {
+        Instead::Error(error) => return Err(error),
+        Instead::Answer(answer) if is_event_stream(&answer) => {
+            Box::new(Stream::new(shard, context, answer, false, account))
+        }
+        Instead::Answer(answer) => return whole(shard, context, answer, responder, account).await,
+        Instead::Stream(stream) => stream,
+    };
+    Ok(stream.pass_on(shard, responder, account).await)
 }
 
-fn is_event_stream(answer: &Answer<'_>) -> bool {
+/// Whether an answer is a stream of events.
+pub(super) fn is_event_stream(answer: &Answer<'_>) -> bool {
     let bytes = answer.connection.head_bytes();
     answer.head.fields.iter().any(|field| {
         field.known == Known::ContentType
@@ -62,7 +67,7 @@ fn is_event_stream(answer: &Answer<'_>) -> bool {
 }
 
 /// Appends status line and the end-to-end fields of the provider's answer.
-fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context, tries: u32) {
+pub(super) fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context, tries: u32) {
     encode::status_line(out, answer.head.status);
     let bytes = answer.connection.head_bytes();
     for field in &answer.head.fields {
@@ -105,14 +110,18 @@ fn forwards(field: &Field, head: &[u8]) -> bool {
         }
 }
 
-/// An answer that is not a stream.
-async fn whole(
+/// Passes on an answer that is not a stream; whether the client's connection may persist.
+///
+/// # Errors
+/// The error to answer with, while nothing has been sent.
+pub async fn whole(
     shard: &Rc<Shard>,
     context: &Context,
     mut answer: Answer<'_>,
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
+    account.answered(answer.head.status);
     let id = &answer.upstream.id;
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
@@ -176,7 +185,7 @@ async fn whole(
 }
 
 /// Appends framing and connection fields and the end of the head.
-fn finish_head(out: &mut Vec<u8>, length: Option<u64>, context: &Context, persist: bool) {
+pub(super) fn finish_head(out: &mut Vec<u8>, length: Option<u64>, context: &Context, persist: bool) {
     match length {
         Some(length) => encode::number_field(out, "content-length", length),
         None if context.version == Version::Http11 => {
@@ -260,125 +269,6 @@ async fn long(
         out.put(LAST_CHUNK);
     }
     answer.connection.release();
-    let sent = responder.send(out).await;
-    account.sent(responder.take_sent(), sent.is_ok());
-    Ok(sent.is_ok() && persist)
-}
-
-/// An event stream.
-async fn stream(
-    shard: &Rc<Shard>,
-    context: &Context,
-    mut answer: Answer<'_>,
-    hide_usage: bool,
-    responder: &mut Responder,
-    account: &mut Account,
-) -> Result<bool, GatewayError> {
-    let chunked = context.version == Version::Http11;
-    let persist = context.persists(shard) && chunked;
-    let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer, shard, context, account.tries);
-    finish_head(out.vec_mut(), None, context, persist);
-    answer.connection.consume_head(&answer.head);
-    let mut filter = StreamFilter::new(hide_usage);
-    let mut fault = None;
-    loop {
-        let ended = fault.is_some() || answer.connection.is_complete();
-        let connection = &mut answer.connection;
-        let mut fill = |out: &mut Vec<u8>| {
-            let before = filter.content_events();
-            loop {
-                match connection.content() {
-                    Ok([]) => break,
-                    Ok(content) => {
-                        let n = content.len();
-                        filter.feed(content, out);
-                        connection.consume(n);
-                    }
-                    Err(_) => {
-                        fault = Some(UpstreamFault::Garbage);
-                        break;
-                    }
-                }
-            }
-            if before == 0 && filter.content_events() > 0 {
-                account.first_token();
-            }
-        };
-        if ended {
-            break;
-        }
-        if chunked {
-            encode::chunk_with(out.vec_mut(), &mut fill);
-        } else {
-            fill(out.vec_mut());
-        }
-        if fault.is_some() || answer.connection.is_complete() {
-            break;
-        }
-        let wait = shard.between_bytes(account);
-        let between = out.ends_with(b"\n\n\r\n");
-        let received = if out.is_empty() {
-            answer.connection.receive(wait).await
-        } else {
-            // The piece goes to the client in the same submission that waits for the next one.
-            let sending = async {
-                let sent = responder.send(out).await;
-                if between && chunked {
-                    responder.between_events();
-                }
-                sent
-            };
-            let (sent, received) = join(sending, answer.connection.receive(wait)).await;
-            match sent {
-                Ok(empty) => out = empty,
-                Err(_) => {
-                    account.stream_ended(&filter);
-                    account.sent(responder.take_sent(), false);
-                    return Ok(false);
-                }
-            }
-            received
-        };
-        match received {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(kind) => {
-                account.detail = Some(kind.to_string());
-                fault = Some(failure::of_exchange(&kind, true));
-                break;
-            }
-        }
-    }
-    // The last event counts even without its blank line. After [DONE] the stream is complete, however it ends.
-    let error = fault.filter(|_| !filter.done()).map(|fault| failure::upstream(&answer.upstream.id, fault));
-    let mut last = |out: &mut Vec<u8>| {
-        if error.is_none() || !hide_usage {
-            filter.finish(out);
-        }
-        if let Some(error) = &error {
-            // An event cut in the middle must not swallow the one that says so. One that was held back is
-            // dropped: half of it would only be a parse error at the client.
-            if !hide_usage {
-                out.extend_from_slice(b"\n\n");
-            }
-            error_event(&error.to_string(), error.kind().kind, error.kind().code, out);
-        }
-    };
-    if chunked {
-        encode::chunk_with(out.vec_mut(), &mut last);
-        out.put(LAST_CHUNK);
-    } else {
-        last(out.vec_mut());
-    }
-    account.stream_ended(&filter);
-    match &error {
-        Some(error) => {
-            account.told(Outcome::Failed);
-            account.failed(error, StatusCode::OK);
-        }
-        None => answer.connection.release(),
-    }
     let sent = responder.send(out).await;
     account.sent(responder.take_sent(), sent.is_ok());
     Ok(sent.is_ok() && persist)

@@ -25,6 +25,7 @@ use super::{
     account::Account,
     balance::{self, Balance},
     budget::{self, Budget, Note},
+    hedge::Hedging,
     metrics::Metrics,
     overload::GateLook,
 };
@@ -139,6 +140,8 @@ pub struct Shard {
     pub pool: Pool,
     /// Which provider and key a request goes to.
     pub balance: Balance,
+    /// How late answers usually are.
+    pub hedging: Hedging,
     /// Counters.
     pub metrics: RefCell<Metrics>,
     /// The access log.
@@ -300,6 +303,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
         upstream_head: HeadLimits::default(),
         metrics_path: setup.metrics_path,
         pool: Pool::new(setup.origins, setup.pool),
+        hedging: Hedging::default(),
         metrics: RefCell::default(),
         log: RefCell::new(setup.log),
         draining: Flag::default(),

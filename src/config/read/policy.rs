@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::config::duration::Bare;
-use crate::config::field::Section;
+use crate::config::duration::{self, Bare};
+use crate::config::field::{Field, Section};
 use crate::config::limits::*;
 use crate::config::policy::{
-    Algorithm, Fallback, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry, SemanticCache,
-    Strategy, TokenReserve,
+    Algorithm, Fallback, Hedge, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry,
+    SemanticCache, Strategy, TokenReserve,
 };
 use crate::config::validate::Names;
 
@@ -31,6 +31,7 @@ pub(super) fn read<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Policy {
         priority,
         hybrid_weights: hybrid_weights(&section.section("hybrid_weights"), priority),
         retry: retry(&section.section("retry")),
+        hedge: section.get("hedge").and_then(|field| hedge(&field)),
         fallback: fallback(&section.section("fallback"), names),
         cache: cache(&section.section("cache")),
         token_reserve: section
@@ -82,6 +83,14 @@ fn retry(section: &Section<'_>) -> Retry {
             .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_TIMEOUT))
             .unwrap_or(DEFAULT_RETRY_INTERVAL),
     }
+}
+
+fn hedge(field: &Field<'_>) -> Option<Hedge> {
+    field.parse("p95 or a duration", |text| match duration::parse(text, Bare::Seconds) {
+        _ if text == "p95" => Ok(Hedge::P95),
+        Ok(after) if (MIN_TIMEOUT..=MAX_TIMEOUT).contains(&after) => Ok(Hedge::After(after)),
+        _ => Err("expected p95, or a duration such as 800ms"),
+    })
 }
 
 fn fallback<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Fallback {

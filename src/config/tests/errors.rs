@@ -297,6 +297,10 @@ fn every_error_has_its_place_and_words() {
             "1:32 policy.retry.max_attempts: `11`: must be from 1 to 10",
         ),
         (
+            with_provider("policy: {hedge: p99}\n"),
+            "1:17 policy.hedge: `p99`: expected p95, or a duration such as 800ms",
+        ),
+        (
             with_provider("cache: {semantic: {similarity_threshold: high}}\n"),
             "1:42 cache.semantic.similarity_threshold: `high`: expected a decimal number such as 0.15",
         ),

@@ -4,6 +4,7 @@
 //! streaming, error codes).
 
 pub mod error;
+pub mod fault;
 pub mod models;
 pub mod request;
 pub mod splice;

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use crate::dialect::json::{self, Cursor, JsonError, MemberFinder};
 use crate::dialect::openai::error::write_error_object;
+use crate::dialect::openai::fault;
 use crate::dialect::sse::{self, Event, Part, Splitter};
 use crate::dialect::usage::{USAGE_MEMBER, Usage, UsageScanner};
 
@@ -46,6 +47,8 @@ struct Seen {
     usage: Option<Usage>,
     done: bool,
     error: bool,
+    /// The status that the first event stands for, where it is an error that tells.
+    first_status: Option<u16>,
     events: u64,
     content_events: u64,
 }
@@ -116,6 +119,12 @@ impl StreamFilter {
     /// Events whose `choices` were not empty.
     pub fn content_events(&self) -> u64 {
         self.seen.content_events
+    }
+
+    /// The HTTP status that the first event stands for, where it is an error that
+    /// tells: the provider began to answer and had none.
+    pub fn first_status(&self) -> Option<u16> {
+        self.seen.first_status
     }
 
     /// Whether the provider reported an error inside the stream.
@@ -197,25 +206,31 @@ impl Seen {
             self.usage = scanner.finish().or(self.usage);
         }
         let has_error = ERROR_MEMBER.values(data).next().is_some();
-        if !has_usage && !has_error {
+        let named = event.kind == b"error";
+        if !has_usage && !has_error && !named {
             return false;
         }
         let Ok(members) = Members::read(data) else { return false };
-        self.error |= members.error;
+        self.error |= members.error.is_some();
+        if self.events == 1 {
+            // An event that is named an error may be the error object itself.
+            let error = members.error.or(named.then_some(data));
+            self.first_status = error.and_then(fault::status);
+        }
         members.usage_object && members.empty_choices
     }
 }
 
 /// What stands at the top level of a chunk.
 #[derive(Debug, Default)]
-struct Members {
+struct Members<'a> {
     empty_choices: bool,
     usage_object: bool,
-    error: bool,
+    error: Option<&'a [u8]>,
 }
 
-impl Members {
-    fn read(data: &[u8]) -> Result<Members, JsonError> {
+impl<'a> Members<'a> {
+    fn read(data: &'a [u8]) -> Result<Self, JsonError> {
         let mut members = Members::default();
         let mut cursor = Cursor::new(data);
         let mut more = cursor.begin_object()?;
@@ -225,7 +240,7 @@ impl Members {
             match key.span.of(data) {
                 b"choices" => members.empty_choices = is_empty_array(value),
                 b"usage" => members.usage_object = value.starts_with(b"{"),
-                b"error" => members.error = value != b"null",
+                b"error" => members.error = (value != b"null").then_some(value),
                 _ => {}
             }
             more = cursor.next_member()?;

@@ -249,6 +249,35 @@ fn writes_an_error_event() {
     assert!(outcome.error && outcome.out == out);
 }
 
+#[test]
+fn a_first_event_that_is_an_error_tells_its_status() {
+    let answer = "data: {\"choices\":[{\"delta\":{}}]}\n\n";
+    for (text, wanted) in [
+        ("data: {\"error\":{\"code\":502}}\n\n", Some(502)),
+        (
+            ": ping\n\ndata: {\"id\":\"x\",\"choices\":[{}],\"error\":{\"code\":\"server_error\"}}\n\n",
+            Some(500),
+        ),
+        ("event: error\ndata: {\"error\":{\"type\":\"overloaded_error\"}}\n\n", Some(529)),
+        ("event: error\ndata: {\"message\":\"x\",\"code\":429}\n\n", Some(429)),
+        ("event: error\ndata: overloaded\n\n", None),
+        ("data: {\"message\":\"x\",\"code\":429}\n\n", None),
+        ("data: {\"error\":null,\"code\":429}\n\n", None),
+        ("data: {\"error\":\"busy\"}\n\n", None),
+        ("data: {\"error\":{\"code\":502}}", Some(502)),
+    ] {
+        let status = |text: &str| {
+            let mut filter = StreamFilter::new(true);
+            filter.feed(text.as_bytes(), &mut Vec::new());
+            filter.finish(&mut Vec::new());
+            filter.first_status()
+        };
+        assert_eq!(status(text), wanted, "{text}");
+        assert_eq!(status(&format!("{answer}{text}")), None, "{text}");
+        assert_eq!(status(&format!("{}\n\n{answer}", text.trim_end())), wanted, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn recorded_streams_cut_anywhere(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coo_shards::budget::Millis;
 
 use crate::{
-    config::{Algorithm, HybridWeights, KeyRotation, Policy},
+    config::{Algorithm, Hedge, HybridWeights, KeyRotation, Policy},
     gateway::{
         budget::millis,
         select::{health::HealthRules, outlier::EjectionRules},
@@ -25,6 +25,8 @@ pub struct Rules {
     pub max_attempts: u32,
     /// Patience with one attempt, where it is less than with all.
     pub attempt_timeout: Option<Duration>,
+    /// When an answer is late enough for a second attempt beside the first.
+    pub hedge: Option<Hedge>,
     pub(super) interval: Millis,
     pub(super) health: HealthRules,
     pub(super) ejection: EjectionRules,
@@ -45,6 +47,7 @@ impl Rules {
             max_keys: usize::try_from(rotation.max_keys_per_provider).unwrap_or(usize::MAX).max(1),
             max_attempts: policy.retry.max_attempts,
             attempt_timeout: policy.retry.timeout,
+            hedge: policy.hedge,
             interval: millis(policy.retry.interval),
             health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
             ejection: EjectionRules {

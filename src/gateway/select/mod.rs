@@ -16,6 +16,7 @@ pub mod retry;
 mod rng;
 mod smooth;
 mod strategy;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 mod turns;
