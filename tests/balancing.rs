@@ -211,6 +211,26 @@ fn a_stream_that_has_not_begun_moves_on() {
 }
 
 #[test]
+fn what_a_gateway_behind_this_one_says_of_itself_stays_there() {
+    let provider = Provider::start(|_, stream| {
+        let more = "x-coo-provider: inner\r\nX-Coo-Attempts: 7\r\nx-cool: yes\r\n";
+        error(stream, 200, more, COMPLETION)
+    });
+    let gateway = gateway(&[("outer", &provider.at(), "k")], "");
+    let reply = gateway.chat(&chat_body("outer:m"));
+    let all = |name: &str| {
+        let fields = reply.head.lines().filter_map(|line| line.split_once(": "));
+        fields
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(all("x-coo-provider"), ["outer"]);
+    assert_eq!(all("x-coo-attempts"), ["1"]);
+    assert_eq!(all("x-cool"), ["yes"]);
+}
+
+#[test]
 fn a_client_says_how_long_it_will_wait() {
     let stalls = Provider::start(|_, _| {
         thread::sleep(Duration::from_secs(5));
