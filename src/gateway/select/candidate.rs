@@ -57,7 +57,12 @@ impl Default for Candidate {
 }
 
 /// `x` as a share: from 0 to 1, and 0 where it is not a number.
-#[allow(clippy::manual_clamp, reason = "`clamp` would let through what is not a number")]
 pub(super) fn share(x: f32) -> f32 {
-    x.max(0.0).min(1.0)
+    let x = larger(0.0, x);
+    if x < 1.0 { x } else { 1.0 }
+}
+
+/// The larger one, and the first where the second is not a number: one instruction, unlike `f32::max`.
+pub(super) fn larger(one: f32, other: f32) -> f32 {
+    if other > one { other } else { one }
 }
