@@ -210,6 +210,59 @@ fn a_stream_that_has_not_begun_moves_on() {
     assert!(!bad.seen().is_empty());
 }
 
+/// A provider whose first token comes after `first_ms` and each other one after `token_us`, of as many as the
+/// request allows up to 40.
+fn paced(first_ms: u64, token_us: u64) -> Provider {
+    Provider::start(move |seen, stream| {
+        let asked = seen.json();
+        let tokens = asked["max_tokens"].as_u64().unwrap_or(40).min(40);
+        let usage =
+            format!(r#""usage":{{"prompt_tokens":9,"completion_tokens":{tokens},"total_tokens":49}}"#);
+        let rest = Duration::from_micros(token_us * (tokens - 1));
+        thread::sleep(Duration::from_millis(first_ms));
+        if asked["stream"] != true {
+            thread::sleep(rest);
+            let body = format!(r#"{{"id":"c","object":"chat.completion","choices":[],{usage}}}"#);
+            return respond(stream, &body);
+        }
+        stream_head(stream);
+        write_chunk(stream, &delta("hello"));
+        thread::sleep(rest);
+        write_chunk(
+            stream,
+            &format!(
+                "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[],{usage}}}\n\n"
+            ),
+        );
+        write_chunk(stream, DONE);
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    })
+}
+
+#[test]
+fn streams_go_where_the_first_token_comes_soonest_and_others_where_the_last_does() {
+    // The second is done first with 40 tokens, and even with 256 as are expected.
+    let providers = [paced(10, 10_000), paced(150, 500)];
+    let at: Vec<_> = providers.iter().map(Provider::at).collect();
+    let gateway =
+        gateway(&[("eager", &at[0], "k1"), ("steady", &at[1], "k2")], "algorithm: performance_optimized");
+    let mut client = gateway.connect();
+    let mut eager_of_ten = |body: &str| {
+        let served = (0..10).map(|_| client.chat(body)).filter(|reply| {
+            assert_eq!(reply.status, 200, "{reply:?}");
+            reply.header("x-coo-provider") == Some("eager")
+        });
+        served.count()
+    };
+    let long = chat_body("fast");
+    let short = long.replacen('{', r#"{"max_tokens":1,"#, 1);
+    // The first ten find out.
+    eager_of_ten(&stream_body("fast"));
+    let streams = eager_of_ten(&stream_body("fast"));
+    let others = (eager_of_ten(&long), eager_of_ten(&short));
+    assert!(streams >= 9 && others.0 <= 1 && others.1 >= 9, "{streams} {others:?}");
+}
+
 #[test]
 fn what_a_gateway_behind_this_one_says_of_itself_stays_there() {
     let provider = Provider::start(|_, stream| {

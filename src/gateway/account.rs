@@ -14,6 +14,7 @@ use super::{
         settle::Outcome as Settled,
     },
     request::Context,
+    select::speed::Ask,
     shard::Shard,
 };
 use crate::{
@@ -123,10 +124,10 @@ impl Account {
     }
 
     /// Notes with which key the next attempt is made.
-    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize) {
+    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize, ask: Ask) {
         self.to(provider, model, self.stream);
         self.key = Some(key);
-        self.underway = Some(self.shard.balance.sent(provider, key, self.shard.budget.about_now()));
+        self.underway = Some(self.shard.balance.sent(provider, key, ask, self.shard.budget.about_now()));
     }
 
     /// Notes what the attempt under way showed of the key and the provider.
@@ -149,12 +150,8 @@ impl Account {
 
     fn end_attempt(&mut self) {
         let Some(underway) = self.underway.take() else { return };
-        let tokens = self.usage.map_or(0, |usage| usage.output_tokens()).saturating_sub(1);
-        let per_token = match (self.first_token, u32::try_from(tokens)) {
-            (Some(first), Ok(tokens @ 1..)) => Some(self.received.elapsed().saturating_sub(first) / tokens),
-            _ => None,
-        };
-        self.shard.balance.over(underway, per_token, self.shard.budget.about_now());
+        let tokens = self.usage.and_then(|usage| u32::try_from(usage.output_tokens()).ok());
+        self.shard.balance.over(underway, tokens, self.shard.budget.about_now());
     }
 
     /// Notes that it is about to be sent: what it spends counts from now.
@@ -183,6 +180,9 @@ impl Account {
     /// Notes the first event with content.
     pub fn first_token(&mut self) {
         self.first_token = Some(self.received.elapsed());
+        if let Some(underway) = &mut self.underway {
+            self.shard.balance.first_token(underway, self.shard.budget.about_now());
+        }
     }
 
     /// Notes the status of the answer. It counts as abandoned until [`Account::sent`].

@@ -14,11 +14,12 @@ use coo_shards::{
 use super::{
     account::Account,
     attempt::{self, Why},
-    balance::{Hope, Outcome, Tried},
+    balance::{Hope, OUTPUT_TOKENS, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
     request::Context,
     respond,
     route::{self, Plan},
+    select::speed::Ask,
     shard::Shard,
 };
 use crate::{
@@ -58,14 +59,15 @@ pub async fn forward(
     shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
-    let wanted = Wanted { shard, plan: &plan, facts: &facts, body, client };
+    let ask = asked(endpoint, &facts);
+    let wanted = Wanted { shard, plan: &plan, facts: &facts, ask, body, client };
     let mut tried = Tried::default();
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
         let (provider, upstream) = plan.upstream(target).ok_or(GatewayError::Internal)?;
         let (_, model) = plan.get(target).ok_or(GatewayError::Internal)?;
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
-        account.with(provider, model, chosen);
+        account.with(provider, model, chosen, ask);
         let prepared = match endpoint {
             Endpoint::ChatCompletions => key.chat_head(),
             Endpoint::Embeddings => key.embeddings_head(),
@@ -98,11 +100,22 @@ pub async fn forward(
     }
 }
 
+/// What the time of an answer depends on, as far as its request tells.
+fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
+    let most = facts.max_output_tokens.and_then(|most| u32::try_from(most).ok()).unwrap_or(u32::MAX);
+    let tokens = match endpoint {
+        Endpoint::ChatCompletions => most.min(OUTPUT_TOKENS),
+        Endpoint::Embeddings => 0,
+    };
+    Ask { is_stream: facts.stream, tokens }
+}
+
 /// What a request wants, whoever serves it.
 struct Wanted<'a> {
     shard: &'a Rc<Shard>,
     plan: &'a Plan<'a>,
     facts: &'a RequestFacts,
+    ask: Ask,
     body: &'a [u8],
     client: &'a KeyBudget,
 }
@@ -112,8 +125,9 @@ impl<'a> Wanted<'a> {
     async fn place(&self, tried: &Tried, account: &mut Account) -> Result<(usize, usize), GatewayError> {
         let mut skipped = tried.clone();
         let mut best: Option<(usize, usize, Box<Reservation>, Lacking)> = None;
+        let bytes = self.body.len();
         while let Some((target, key)) =
-            self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, self.body.len())
+            self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, bytes, self.ask)
         {
             let Some(spender) = self.spender(target, key, 1) else { break };
             if !spender.upstream.limited && !self.client.is_limited() {
