@@ -380,6 +380,79 @@ policy: {{algorithm: weighted_round_robin, weights: {{bad: 1, good: 0}}}}
     }
 }
 
+/// A provider whose first token comes after `first_ms` and each other one after `token_us`, of as many as the
+/// request allows up to 40.
+fn paced(first_ms: u64, token_us: u64) -> Provider {
+    Provider::start(move |seen, stream| {
+        let asked = seen.json();
+        let tokens = asked["max_tokens"].as_u64().unwrap_or(40).min(40);
+        let usage =
+            format!(r#""usage":{{"prompt_tokens":9,"completion_tokens":{tokens},"total_tokens":49}}"#);
+        let rest = Duration::from_micros(token_us * (tokens - 1));
+        thread::sleep(Duration::from_millis(first_ms));
+        if asked["stream"] != true {
+            thread::sleep(rest);
+            let body = format!(r#"{{"id":"c","object":"chat.completion","choices":[],{usage}}}"#);
+            return respond(stream, &body);
+        }
+        stream_head(stream);
+        write_chunk(stream, &delta("hello"));
+        thread::sleep(rest);
+        write_chunk(
+            stream,
+            &format!(
+                "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[],{usage}}}\n\n"
+            ),
+        );
+        write_chunk(stream, DONE);
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    })
+}
+
+#[test]
+fn streams_go_where_the_first_token_comes_soonest_and_others_where_the_last_does() {
+    // The second is done first with 40 tokens, and even with 256 as are expected.
+    let providers = [paced(10, 10_000), paced(150, 500)];
+    let at: Vec<_> = providers.iter().map(Provider::at).collect();
+    let gateway =
+        gateway(&[("eager", &at[0], "k1"), ("steady", &at[1], "k2")], "algorithm: performance_optimized");
+    let mut client = gateway.connect();
+    let mut eager_of_ten = |body: &str| {
+        let served = (0..10).map(|_| client.chat(body)).filter(|reply| {
+            assert_eq!(reply.status, 200, "{reply:?}");
+            reply.header("x-coo-provider") == Some("eager")
+        });
+        served.count()
+    };
+    let long = chat_body("fast");
+    let short = long.replacen('{', r#"{"max_tokens":1,"#, 1);
+    // The first ten find out.
+    eager_of_ten(&stream_body("fast"));
+    let streams = eager_of_ten(&stream_body("fast"));
+    let others = (eager_of_ten(&long), eager_of_ten(&short));
+    assert!(streams >= 9 && others.0 <= 1 && others.1 >= 9, "{streams} {others:?}");
+}
+
+#[test]
+fn what_a_gateway_behind_this_one_says_of_itself_stays_there() {
+    let provider = Provider::start(|_, stream| {
+        let more = "x-coo-provider: inner\r\nX-Coo-Attempts: 7\r\nx-cool: yes\r\n";
+        error(stream, 200, more, COMPLETION)
+    });
+    let gateway = gateway(&[("outer", &provider.at(), "k")], "");
+    let reply = gateway.chat(&chat_body("outer:m"));
+    let all = |name: &str| {
+        let fields = reply.head.lines().filter_map(|line| line.split_once(": "));
+        fields
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(all("x-coo-provider"), ["outer"]);
+    assert_eq!(all("x-coo-attempts"), ["1"]);
+    assert_eq!(all("x-cool"), ["yes"]);
+}
+
 #[test]
 fn a_client_says_how_long_it_will_wait() {
     let stalls = Provider::start(|_, _| {

@@ -1,12 +1,20 @@
 //! What one choice of a key costs: `cargo bench --bench select`. A choice is meant to take 300 ns at most
 //! with four targets of 16 keys.
 
-use std::hint::black_box;
+#![allow(clippy::unwrap_used)] // of a fixed configuration
+
+use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use coo_llm::{
-    config::{Algorithm, HybridWeights, Priority},
-    gateway::select::{Candidate, Strategies, latency::PeakEwma},
+    config::{Algorithm, HybridWeights, Loaded, Priority, ProcessEnv, load_str, snapshot::Snapshot},
+    gateway::{
+        balance::{self, Balance, Outcome, Tried},
+        budget::{self, Budget, Clock},
+        route,
+        select::{Candidate, Strategies, latency::PeakEwma, speed::Ask},
+    },
 };
+use coo_shards::mesh;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const ALGORITHMS: [(&str, Algorithm); 6] = [
@@ -69,6 +77,69 @@ fn choices(criterion: &mut Criterion) {
     }
 }
 
+/// Four providers with 16 keys each, each with a limit on requests and one on tokens, and an alias for all.
+fn config(algorithm: &str) -> String {
+    let provider = |id: &str| {
+        let keys: Vec<_> = (0..16).map(|n| format!("secret-{id}-{n}")).collect();
+        format!(
+            "  - {{id: {id}, type: custom, base_url: 'http://127.0.0.1:9/v1', api_keys: [{}], models: [m], \
+             limits: {{req_per_min: 600, tokens_per_min: 900000}}}}\n",
+            keys.join(", ")
+        )
+    };
+    format!(
+        "llm_providers:\n{}api_keys: [{{id: client, key: sk-client-0123456789}}]
+model_aliases: {{fast: ['a:m', 'b:m', 'c:m', 'd:m']}}
+policy: {{algorithm: {algorithm}}}\n",
+        ["a", "b", "c", "d"].map(provider).concat()
+    )
+}
+
+/// What a request pays in all: the facts of each candidate gathered, and the choice.
+fn whole(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("4x16 with facts");
+    for (name, _) in ALGORITHMS {
+        let Loaded { config, .. } = load_str("bench.yaml", &config(name), &ProcessEnv).unwrap();
+        let snapshot = Snapshot::new(&config, 1);
+        let clock = Clock::start();
+        let setup = budget::Setup {
+            limits: Arc::clone(&snapshot.budgets.limits),
+            keys: snapshot.providers.iter().map(|upstream| upstream.keys.len()).collect(),
+            clock,
+            port: mesh::mesh(1, 16).unwrap().remove(0),
+            rules: budget::Rules {
+                wait: config.policy.budget_wait,
+                queue: config.policy.budget_queue,
+                tokens: config.policy.token_reserve,
+            },
+            shared: None,
+        };
+        let budget = Budget::new(setup, 0, 1);
+        let rules = balance::Rules::new(&config.policy, &config.key_rotation);
+        let balance = Balance::new(&snapshot, rules, 0, clock.now());
+        let model = Cow::Borrowed("fast");
+        let plan = route::plan(&snapshot, Some(0), &model).unwrap();
+        let ask = Ask { is_stream: false, tokens: 256 };
+        // Every key has answered something, and takes a while to forget it.
+        for (provider, key) in (0..4).flat_map(|provider| (0..16).map(move |key| (provider, key))) {
+            let now = clock.now();
+            let mut underway = balance.sent(provider, key, ask, now - 1000);
+            balance.told(&mut underway, Outcome::Answered, now - 1000);
+            balance.over(underway, Some(20 + key as u32), now - 1000);
+            let mut underway = balance.sent(provider, key, Ask { is_stream: true, ..ask }, now);
+            balance.first_token(&mut underway, now - 500);
+            if key % 8 == 3 {
+                balance.told(&mut underway, Outcome::Failed, now);
+            }
+            balance.over(underway, Some(20), now);
+        }
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| balance.choose(&plan, &Tried::default(), &budget, 400, black_box(ask)));
+        });
+    }
+    group.finish();
+}
+
 /// What the facts cost that must be read for each candidate.
 fn facts(criterion: &mut Criterion) {
     let mut latencies = vec![PeakEwma::new(10_000); 64];
@@ -84,5 +155,5 @@ fn facts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, choices, facts);
+criterion_group!(benches, choices, whole, facts);
 criterion_main!(benches);

@@ -15,6 +15,7 @@ use super::{
     },
     overload::{Slot, usual::Kind},
     request::Context,
+    select::speed::Ask,
     shard::Shard,
 };
 use crate::{
@@ -171,11 +172,11 @@ impl Account {
     }
 
     /// Notes with which key, and over which place, the next attempt is made.
-    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize, slot: Slot) {
+    pub fn with(&mut self, provider: ProviderId, model: &str, key: usize, ask: Ask, slot: Slot) {
         self.slot = Some(slot);
         self.to(provider, model, self.stream);
         self.key = Some(key);
-        self.underway = Some(self.shard.balance.sent(provider, key, self.shard.budget.about_now()));
+        self.underway = Some(self.shard.balance.sent(provider, key, ask, self.shard.budget.about_now()));
     }
 
     /// Notes what the attempt under way showed of the key and the provider.
@@ -200,12 +201,8 @@ impl Account {
     fn end_attempt(&mut self) {
         self.observe();
         let Some(underway) = self.underway.take() else { return };
-        let tokens = self.usage.map_or(0, |usage| usage.output_tokens()).saturating_sub(1);
-        let per_token = match (self.first_token, u32::try_from(tokens)) {
-            (Some(first), Ok(tokens @ 1..)) => Some(self.received.elapsed().saturating_sub(first) / tokens),
-            _ => None,
-        };
-        self.shard.balance.over(underway, per_token, self.shard.budget.about_now());
+        let tokens = self.usage.and_then(|usage| u32::try_from(usage.output_tokens()).ok());
+        self.shard.balance.over(underway, tokens, self.shard.budget.about_now());
     }
 
     /// Lets the provider's limit know how long the answer took.
@@ -250,6 +247,9 @@ impl Account {
     /// Notes the first event with content.
     pub fn first_token(&mut self) {
         self.first_token = Some(self.received.elapsed());
+        if let Some(underway) = &mut self.underway {
+            self.shard.balance.first_token(underway, self.shard.budget.about_now());
+        }
     }
 
     /// Notes the status of the answer. It counts as abandoned until [`Account::sent`].

@@ -15,13 +15,14 @@ use coo_shards::{
 use super::{
     account::Account,
     attempt::{self, Why},
-    balance::{Hope, Outcome, Tried},
+    balance::{Hope, OUTPUT_TOKENS, Outcome, Tried},
     budget::reserve::{Begun, Lacking, Reservation, Spender},
     events, hedge,
     overload::Slot,
     request::Context,
     respond,
     route::{self, Plan},
+    select::speed::Ask,
     shard::Shard,
 };
 use crate::{
@@ -64,8 +65,10 @@ pub async fn forward(
     shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
     let client = client.map_or(&UNLIMITED, |client| &client.budget);
+    let ask = asked(endpoint, &facts);
     let flow = context.flow;
-    let wanted = Wanted { shard, context, request, endpoint, plan: &plan, facts: &facts, body, client, flow };
+    let plan = &plan;
+    let wanted = Wanted { shard, context, request, endpoint, plan, facts: &facts, ask, body, client, flow };
     let mut tried = Tried::default();
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
@@ -73,7 +76,7 @@ pub async fn forward(
         let (_, model) = plan.get(target).ok_or(GatewayError::Internal)?;
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
         let slot = wanted.enter(provider, account).await.ok_or_else(no_capacity)?;
-        account.with(provider, model, chosen, slot);
+        account.with(provider, model, chosen, ask, slot);
         let prepared = head_of(key, endpoint);
         let splice = Splice::new(body, &facts, model, upstream.ask_usage);
         let outgoing = attempt::Outgoing { request, prepared, splice: &splice, upstream, provider };
@@ -124,6 +127,16 @@ pub(super) fn head_of(key: &Key, endpoint: Endpoint) -> &[u8] {
     }
 }
 
+/// What the time of an answer depends on, as far as its request tells.
+fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
+    let most = facts.max_output_tokens.and_then(|most| u32::try_from(most).ok()).unwrap_or(u32::MAX);
+    let tokens = match endpoint {
+        Endpoint::ChatCompletions => most.min(OUTPUT_TOKENS),
+        Endpoint::Embeddings => 0,
+    };
+    Ask { is_stream: facts.stream, tokens }
+}
+
 /// What a request wants, whoever serves it.
 pub(super) struct Wanted<'a> {
     pub(super) shard: &'a Rc<Shard>,
@@ -132,6 +145,7 @@ pub(super) struct Wanted<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) plan: &'a Plan<'a>,
     pub(super) facts: &'a RequestFacts,
+    pub(super) ask: Ask,
     pub(super) body: &'a [u8],
     client: &'a KeyBudget,
     flow: Flow,
@@ -142,8 +156,9 @@ impl<'a> Wanted<'a> {
     async fn place(&self, tried: &Tried, account: &mut Account) -> Result<(usize, usize), GatewayError> {
         let mut skipped = tried.clone();
         let mut best: Option<(usize, usize, Box<Reservation>, Lacking)> = None;
+        let bytes = self.body.len();
         while let Some((target, key)) =
-            self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, self.body.len())
+            self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, bytes, self.ask)
         {
             let Some(spender) = self.spender(target, key, 1) else { break };
             if !spender.upstream.limited && !self.client.is_limited() {
@@ -203,7 +218,7 @@ impl<'a> Wanted<'a> {
     /// The same for an attempt beside another one, which is not worth waiting for.
     pub(super) fn place_at_once(&self, tried: &Tried, account: &mut Account) -> Option<(usize, usize)> {
         let Shard { balance, budget, .. } = &**self.shard;
-        let (target, key) = balance.choose(self.plan, tried, budget, self.body.len())?;
+        let (target, key) = balance.choose(self.plan, tried, budget, self.body.len(), self.ask)?;
         let spender = self.spender(target, key, 1)?;
         if !spender.upstream.limited && !self.client.is_limited() {
             return Some((target, key));

@@ -170,7 +170,7 @@ pub(super) async fn send<'a>(
     let Some(with) = upstream.keys.get(key) else { return first.await };
     tried.add(target, key);
     shard.metrics.borrow_mut().hedges_sent += 1;
-    beside.with(provider, model, key, slot);
+    beside.with(provider, model, key, wanted.ask, slot);
     let splice = Splice::new(wanted.body, wanted.facts, model, upstream.ask_usage);
     let prepared = forward::head_of(with, wanted.endpoint);
     let other = Outgoing { request: wanted.request, prepared, splice: &splice, upstream, provider };

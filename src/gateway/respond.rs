@@ -100,7 +100,10 @@ fn forwards(field: &Field, head: &[u8]) -> bool {
     // What is left of our key's limits there is not what is left of the client's here.
     let limits = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-ratelimit-"))
         || name.get(..20).is_some_and(|start| start.eq_ignore_ascii_case(b"anthropic-ratelimit-"));
+    // Of a gateway like this one before the provider: who answered there is nobody whom the client knows.
+    let ours = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-coo-"));
     !limits
+        && !ours
         && !match name.len() {
             7 => is("alt-svc"),
             14 => is("openai-project"),

@@ -21,9 +21,9 @@ use super::{
     select::{
         Candidate, Rng, Strategies,
         health::{Failure, HealthRules, KeyHealth, Standing},
-        latency::{Ewma, PeakEwma},
         outlier::Ejection,
         retry::{RetryBudget, backoff},
+        speed::{Ask, Speed},
     },
 };
 use crate::config::{
@@ -33,8 +33,8 @@ use crate::config::{
 pub use rules::Rules;
 pub use tried::Tried;
 
-/// A peak of the time to the first byte is forgotten to 1/e after this.
-const LATENCY_MEMORY: Millis = 10_000;
+/// How fast a key was is forgotten to 1/e after this.
+const SPEED_MEMORY: Millis = 10_000;
 /// Of requests, the share that may be tried again.
 const RETRY_SHARE: f32 = 0.1;
 /// And so many a second in any case, on each shard.
@@ -43,8 +43,8 @@ const RETRIES_PER_S: f32 = 1.0;
 const MAX_BACKOFF: Millis = 10_000;
 /// A token is about so many bytes of a request, to compare prices.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Tokens of an answer, to compare prices.
-const OUTPUT_TOKENS: u64 = 256;
+/// Tokens of an answer, to compare prices and times, where its request does not ask for fewer.
+pub const OUTPUT_TOKENS: u32 = 256;
 
 /// What an attempt showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +86,11 @@ pub enum News {
 pub struct Underway {
     provider: ProviderId,
     key: usize,
-    /// When, where the algorithm looks at latency.
+    ask: Ask,
+    /// When, where the algorithm looks at speed.
     sent: Option<Instant>,
+    /// How long it took until something came that counts: of a stream its first token, else the head.
+    first: Option<Duration>,
     /// Whether its outcome is known already; only its end is not.
     told: bool,
 }
@@ -98,8 +101,7 @@ struct KeyState {
     /// Until when it rests as another shard found.
     heard: Millis,
     in_flight: u32,
-    first_byte: PeakEwma,
-    per_token: Ewma,
+    speed: Speed,
 }
 
 #[derive(Debug)]
@@ -154,13 +156,8 @@ impl Balance {
         });
         let counts: Vec<usize> = routes.chain(snapshot.providers.iter().map(keys)).collect();
         let seed = shard as u64 + 1;
-        let key = || KeyState {
-            health: KeyHealth::new(),
-            heard: 0,
-            in_flight: 0,
-            first_byte: PeakEwma::new(LATENCY_MEMORY),
-            per_token: Ewma::new(LATENCY_MEMORY),
-        };
+        let key =
+            || KeyState { health: KeyHealth::new(), heard: 0, in_flight: 0, speed: Speed::new(SPEED_MEMORY) };
         // A provider without a weight among some that have one gets none.
         let weight = |id: &str| match rules.weights.iter().find(|(name, _)| name == id) {
             Some((_, weight)) => *weight,
@@ -204,6 +201,7 @@ impl Balance {
         tried: &Tried,
         budget: &Budget,
         bytes: usize,
+        ask: Ask,
     ) -> Option<(usize, usize)> {
         if plan.len() == 1 && plan.upstream(0).is_some_and(|(_, upstream)| upstream.keys.len() == 1) {
             // There is nothing to choose, whatever is known of it.
@@ -213,10 +211,10 @@ impl Balance {
         let mut state = self.state.borrow_mut();
         let own = |target: usize| Some(plan.snapshot.routes.len() + plan.get(target)?.0);
         let route = plan.route.or_else(|| own(0))?;
-        let chosen = self.among(&mut state, plan, route, 0..plan.choices(), tried, budget, bytes);
+        let chosen = self.among(&mut state, plan, route, 0..plan.choices(), tried, budget, (bytes, ask));
         chosen.or_else(|| {
             (plan.choices()..plan.len()).find_map(|target| {
-                self.among(&mut state, plan, own(target)?, target..target + 1, tried, budget, bytes)
+                self.among(&mut state, plan, own(target)?, target..target + 1, tried, budget, (bytes, ask))
             })
         })
     }
@@ -230,28 +228,34 @@ impl Balance {
         targets: std::ops::Range<usize>,
         tried: &Tried,
         budget: &Budget,
-        bytes: usize,
+        (bytes, ask): (usize, Ask),
     ) -> Option<(usize, usize)> {
         let State { providers, strategies, candidates, .. } = state;
         candidates.clear();
-        let looks_at_limits = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::CostOptimized);
+        // What the algorithm does not look at is not worked out.
+        let algorithm = self.rules.algorithm;
+        let looks_at_limits = matches!(algorithm, Algorithm::Hybrid | Algorithm::CostOptimized);
+        let looks_at_threshold = algorithm == Algorithm::PerformanceOptimized;
+        let looks_at_speed = self.looks_at_speed();
         let now = budget.now();
         let may_fall_back = targets.start == 0 && plan.len() > plan.choices() && tried.is_empty();
-        let possible = |target, provider, key| {
-            plan.allows(provider) && !tried.has(target, key) && budget.rests(provider, key) <= now
+        let none_tried = tried.is_empty();
+        let possible = |target, rests: &[Millis], key| {
+            (none_tried || !tried.has(target, key)) && rests.get(key).is_none_or(|rests| *rests <= now)
         };
         let (mut any, mut well, mut room) = (false, false, false);
         for target in targets {
             let Some((provider, upstream)) = plan.upstream(target) else { continue };
             let Some(known) = providers.get(provider) else { continue };
+            let (allows, rests) = (plan.allows(provider), budget.rests_of(provider));
             let in_use = known.in_use(now, &self.rules);
             let has_room = !self.gates.is_full(provider);
             let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
             let cost = price(bytes as u64 / BYTES_PER_TOKEN, upstream.input_price.0)
-                .saturating_add(price(OUTPUT_TOKENS, upstream.output_price.0));
+                .saturating_add(price(OUTPUT_TOKENS.into(), upstream.output_price.0));
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
-                let possible = possible(target, provider, key);
+                let possible = allows && possible(target, &rests, key);
                 let works = in_use && state.works(now, &self.rules);
                 any |= possible;
                 well |= possible && works;
@@ -260,18 +264,19 @@ impl Balance {
                     Some(key) if looks_at_limits => budget.shares_left(plan.snapshot, &key.budget),
                     _ => (1.0, 1.0),
                 };
-                let latency_us = state.first_byte.value(now);
+                let latency_us = if looks_at_speed { state.speed.expected_us(ask, now) } else { 0.0 };
+                let first_us =
+                    if looks_at_threshold { state.speed.first_us(ask.is_stream, now) } else { 0.0 };
                 candidates.push(Candidate {
                     target: target as u16,
                     key: key as u16,
                     // What only seems not to work, or would have to wait, is told apart below.
                     available: possible && works && has_room,
-                    slow: latency_us > self.rules.slow_us,
+                    slow: first_us > self.rules.slow_us,
                     weight: known.weight,
                     in_flight: state.in_flight,
                     latency_us,
-                    per_token_us: state.per_token.value(),
-                    error: state.health.error(now, &self.rules.health),
+                    error: if looks_at_limits { state.health.error(now, &self.rules.health) } else { 0.0 },
                     tokens_left,
                     requests_left,
                     cost,
@@ -291,7 +296,8 @@ impl Balance {
             for candidate in candidates.iter_mut() {
                 let (target, key) = (usize::from(candidate.target), usize::from(candidate.key));
                 let provider = plan.get(target).map_or(0, |(provider, _)| provider);
-                candidate.available = possible(target, provider, key);
+                candidate.available =
+                    plan.allows(provider) && possible(target, &budget.rests_of(provider), key);
                 if !well {
                     candidate.ramp = 1.0;
                 } else if let Some(known) = providers.get(provider)
@@ -352,9 +358,13 @@ impl Balance {
         Duration::from_millis(backoff(attempt, self.rules.interval, MAX_BACKOFF, &mut state.rng))
     }
 
+    fn looks_at_speed(&self) -> bool {
+        matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::PerformanceOptimized)
+    }
+
     /// Notes that a request is sent with a key.
     #[must_use]
-    pub fn sent(&self, provider: ProviderId, key: usize, now: Millis) -> Underway {
+    pub fn sent(&self, provider: ProviderId, key: usize, ask: Ask, now: Millis) -> Underway {
         let mut state = self.state.borrow_mut();
         if let Some(known) = state.providers.get_mut(provider) {
             known.ejection.sent(now);
@@ -363,14 +373,14 @@ impl Balance {
                 key.health.sent(now);
             }
         }
-        let looks = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::PerformanceOptimized);
-        Underway { provider, key, sent: looks.then(Instant::now), told: false }
+        let sent = self.looks_at_speed().then(Instant::now);
+        Underway { provider, key, ask, sent, first: None, told: false }
     }
 
     /// Takes what an attempt showed; what other shards should know.
     pub fn told(&self, underway: &mut Underway, outcome: Outcome, now: Millis) -> Vec<News> {
         underway.told = true;
-        let &mut Underway { provider, key, sent, .. } = underway;
+        let &mut Underway { provider, key, ask, sent, .. } = underway;
         let mut state = self.state.borrow_mut();
         let State { providers, rng, .. } = &mut *state;
         let Some(known) = providers.get_mut(provider) else { return Vec::new() };
@@ -382,8 +392,9 @@ impl Balance {
         let was = (of_key.health.standing(now, health), known.ejection.is_out());
         match outcome {
             Outcome::Answered => {
-                if let Some(sent) = sent {
-                    of_key.first_byte.observe(sent.elapsed().as_micros() as f32, now);
+                if !ask.is_stream {
+                    underway.first = sent.map(|sent| sent.elapsed());
+                    of_key.speed.whole_began(micros(underway.first), now);
                 }
                 of_key.health.success(now, health);
                 known.ejection.success(now, ejection);
@@ -423,8 +434,20 @@ impl Balance {
         news
     }
 
-    /// Notes that a request is over; `per_token` is the time that each token after the first took.
-    pub fn over(&self, mut underway: Underway, per_token: Option<Duration>, now: Millis) {
+    /// Notes that the first token of a stream has come.
+    pub fn first_token(&self, underway: &mut Underway, now: Millis) {
+        let mut state = self.state.borrow_mut();
+        let known = state.providers.get_mut(underway.provider);
+        if let Some(key) = known.and_then(|known| known.keys.get_mut(underway.key))
+            && underway.ask.is_stream
+        {
+            underway.first = underway.sent.map(|sent| sent.elapsed());
+            key.speed.stream_began(micros(underway.first), now);
+        }
+    }
+
+    /// Notes that a request is over; `tokens` are those of its answer, where that is whole and says so.
+    pub fn over(&self, mut underway: Underway, tokens: Option<u32>, now: Millis) {
         if !underway.told {
             let _ = self.told(&mut underway, Outcome::Cancelled, now);
         }
@@ -432,8 +455,16 @@ impl Balance {
         let known = state.providers.get_mut(underway.provider);
         if let Some(key) = known.and_then(|known| known.keys.get_mut(underway.key)) {
             key.in_flight = key.in_flight.saturating_sub(1);
-            if let Some(per_token) = per_token {
-                key.per_token.observe(per_token.as_micros() as f32, now);
+            let took = underway.sent.map(|sent| sent.elapsed());
+            match (underway.first, tokens) {
+                (Some(first), Some(tokens)) if underway.ask.is_stream => {
+                    let rest = took.map(|took| took.saturating_sub(first));
+                    key.speed.stream_ended(micros(Some(first)), micros(rest), tokens, now);
+                }
+                // One that was answered whole all the same.
+                (None, Some(_)) if underway.ask.is_stream => key.speed.stream_began(micros(took), now),
+                (first @ Some(_), Some(tokens)) => key.speed.whole_ended(micros(first), tokens, now),
+                _ => {}
             }
         }
     }
@@ -479,6 +510,11 @@ impl Balance {
         }
         out
     }
+}
+
+/// In µs, for [`Speed`]; 0, which says nothing, where it was not measured.
+fn micros(took: Option<Duration>) -> f32 {
+    took.map_or(0.0, |took| took.as_secs_f32() * 1e6)
 }
 
 /// One key as one shard sees it.

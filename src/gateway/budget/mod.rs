@@ -9,7 +9,7 @@ pub mod reserve;
 pub mod settle;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::{HashMap, VecDeque},
     rc::Rc,
     sync::Arc,
@@ -377,6 +377,12 @@ impl Budget {
     #[must_use]
     pub fn rests(&self, provider: ProviderId, key: usize) -> Millis {
         self.rests.borrow().get(provider).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
+    }
+
+    /// The same of each key of a provider.
+    #[must_use]
+    pub fn rests_of(&self, provider: ProviderId) -> Ref<'_, [Millis]> {
+        Ref::map(self.rests.borrow(), |rests| rests.get(provider).map_or(&[][..], Vec::as_slice))
     }
 
     /// Tells a limit's home that the provider will take no more than `left` until then, if that is news.

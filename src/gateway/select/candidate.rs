@@ -18,11 +18,9 @@ pub struct Candidate {
     pub weight: u32,
     /// Requests it is answering.
     pub in_flight: u32,
-    /// Time to the first byte, in µs ([`super::latency::PeakEwma`]); 0 where not known.
+    /// How long the answer takes there, as far as that counts for this request, in µs
+    /// ([`super::speed::Speed::expected_us`]); 0 where not known.
     pub latency_us: f32,
-    /// Time per token after the first, in µs; 0 where not known. No strategy looks at it yet: an answer's
-    /// length is not known when its key is chosen.
-    pub per_token_us: f32,
     /// Share of recent requests that failed.
     pub error: f32,
     /// Share of its token limits that is left; 1 where there is none.
@@ -46,7 +44,6 @@ impl Default for Candidate {
             weight: 1,
             in_flight: 0,
             latency_us: 0.0,
-            per_token_us: 0.0,
             error: 0.0,
             tokens_left: 1.0,
             requests_left: 1.0,
@@ -57,7 +54,12 @@ impl Default for Candidate {
 }
 
 /// `x` as a share: from 0 to 1, and 0 where it is not a number.
-#[allow(clippy::manual_clamp, reason = "`clamp` would let through what is not a number")]
 pub(super) fn share(x: f32) -> f32 {
-    x.max(0.0).min(1.0)
+    let x = larger(0.0, x);
+    if x < 1.0 { x } else { 1.0 }
+}
+
+/// The larger one, and the first where the second is not a number: one instruction, unlike `f32::max`.
+pub(super) fn larger(one: f32, other: f32) -> f32 {
+    if other > one { other } else { one }
 }

@@ -1,10 +1,10 @@
 //! The best score over several facts.
 
 use super::{
-    Candidate,
-    candidate::share,
+    Candidate, Rng,
+    candidate::larger,
     smooth::UNIT,
-    strategy::{Field, Route, Slot},
+    strategy::{Route, least_ramp, ramp},
 };
 use crate::config::HybridWeights;
 
@@ -12,9 +12,14 @@ use crate::config::HybridWeights;
 /// the tokens left.
 const MARGIN: f32 = 0.05;
 
-/// In place of the score of one that does not take part. Scores are kept as the bits of a number that is not
-/// negative, read as an integer: these compare alike, and comparing integers takes half as long.
-const NO_SCORE: i32 = -1;
+/// The rank of one that does not take part. As the bits of a number it is none.
+const NOT_IN: i32 = -1;
+
+/// 2²³: numbers from here to twice as large have no fraction.
+const ROUNDS: f32 = 8_388_608.0;
+
+/// The bits of infinity.
+const INFINITE: i32 = f32::INFINITY.to_bits() as i32;
 
 /// The weights of the terms of a score; their sum is 1.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,32 @@ pub(super) struct Terms {
     error: f32,
     latency: f32,
     cost: f32,
+}
+
+/// What a choice works out of each candidate, each fact in a row of its own: so the compiler handles four
+/// candidates at a time. Kept from choice to choice only for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// The sum of the terms that need no comparison with others.
+    alone: Vec<f32>,
+    /// Time, infinite where not known and asked already.
+    latency_us: Vec<f32>,
+    cost: Vec<f32>,
+    ramp: Vec<f32>,
+    /// At first 0, or [`NOT_IN`]. Then the score, as the bits of a number that is not negative, read as an
+    /// integer: these compare alike, and integers have a maximum of four at a time. Then the credit of those
+    /// that are good enough.
+    rank: Vec<i32>,
+}
+
+impl Rows {
+    /// Makes room for so many candidates.
+    pub(super) fn hold(&mut self, candidates: usize) {
+        for row in [&mut self.alone, &mut self.latency_us, &mut self.cost, &mut self.ramp] {
+            row.resize(candidates, 0.0);
+        }
+        self.rank.resize(candidates, 0);
+    }
 }
 
 impl Terms {
@@ -46,80 +77,127 @@ impl Terms {
     /// changes, and then to the next. So all within [`MARGIN`] of the best take smooth turns
     /// ([`super::smooth`]), weighted by how little they lack: the best has 1, one at the margin 0. Equals
     /// take exact turns, and a small change of a fact changes shares a little.
-    pub(super) fn choose<P: Fn(&Candidate) -> bool>(
+    ///
+    /// Slow start is decided by one draw for all ([`super::strategy::Field`]).
+    pub(super) fn choose(
         &self,
         route: &mut Route,
+        rows: &mut Rows,
         candidates: &[Candidate],
-        field: &Field<P>,
+        rng: &mut Rng,
     ) -> Option<usize> {
-        let (mut latency_us, mut cost) = (0, 0);
-        for candidate in candidates {
-            let counts = candidate.available;
-            latency_us = latency_us.max(if counts { candidate.latency_us.to_bits() as i32 } else { 0 });
-            cost = cost.max(if counts { candidate.cost } else { 0 });
-        }
-        let terms = self.over(f32::from_bits(latency_us as u32), cost);
-        let mut best = NO_SCORE;
-        for (candidate, slot) in candidates.iter().zip(&mut route.slots) {
-            slot.score = NO_SCORE;
-            if field.has(candidate) {
-                slot.score = terms.score(candidate).to_bits() as i32;
-                best = best.max(slot.score);
+        self.lay_out(rows, candidates);
+        let scale = self.over(highest(&rows.latency_us, &rows.rank), highest(&rows.cost, &rows.rank));
+        if is_starting(rows) {
+            let least = least_ramp(highest(&rows.ramp, &rows.rank), rng);
+            for (ramp, rank) in rows.ramp.iter().zip(&mut rows.rank) {
+                *rank |= rank_of(*ramp >= least);
             }
         }
-        let least = (f32::from_bits(best as u32) - MARGIN).max(0.0).to_bits() as i32;
-        let (mut total, mut chosen) = (0, None::<(i64, usize)>);
-        for (at, slot) in route.slots.iter_mut().enumerate().take(candidates.len()) {
-            if slot.score >= least {
-                let weight = weight(f32::from_bits(best as u32) - f32::from_bits(slot.score as u32));
-                total += weight;
-                slot.credit += weight;
-                if chosen.is_none_or(|(credit, _)| slot.credit > credit) {
-                    chosen = Some((slot.credit, at));
-                }
-            }
+        let best = scale.rank(rows);
+        take_turns(rows, &mut route.credits, best)
+    }
+
+    /// Lays the facts out in rows, of all that are available.
+    ///
+    /// Nothing here is a branch that could not be foretold: what does not count is masked.
+    fn lay_out(&self, rows: &mut Rows, candidates: &[Candidate]) {
+        rows.hold(candidates.len());
+        let Rows { alone, latency_us, cost, ramp: ramps, rank } = rows;
+        let to = alone.iter_mut().zip(latency_us).zip(cost).zip(ramps).zip(rank);
+        for (candidate, ((((alone, latency_us), cost), of_ramp), rank)) in candidates.iter().zip(to) {
+            // Not known counts as the best, so that it becomes known: by one request, not by all that come
+            // before its first answer.
+            let unknown = f32::from_bits(INFINITE as u32 * candidate.in_flight.min(1));
+            *latency_us = if candidate.latency_us > 0.0 { candidate.latency_us } else { unknown };
+            *cost = float(candidate.cost);
+            *alone = self.alone(candidate);
+            *of_ramp = ramp(candidate);
+            *rank = rank_of(candidate.available);
         }
-        let (_, at) = chosen?;
-        let Slot { credit, .. } = route.slots.get_mut(at)?;
-        *credit -= total;
-        Some(at)
+    }
+
+    /// The terms that need no comparison with others, and all that the others can give.
+    fn alone(&self, candidate: &Candidate) -> f32 {
+        let most = self.error + self.latency + self.cost;
+        let sum = self.tokens * candidate.tokens_left + self.requests * candidate.requests_left;
+        // Not a number becomes 0 too.
+        larger(0.0, sum + most - self.error * candidate.error)
     }
 
     /// The terms where this is the worst latency and this the highest cost; 0 where there is none.
-    fn over(&self, worst_latency_us: f32, highest_cost: u64) -> Scale {
-        let over = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
+    fn over(&self, worst_us: f32, highest_cost: f32) -> Scale {
+        // Where no latency is known, one that has been asked is still worse than one that has not.
+        let worst_us = if worst_us > 0.0 { worst_us } else { 1.0 };
         Scale {
-            terms: *self,
-            latency_per_us: over(self.latency, worst_latency_us),
-            per_cost: over(self.cost, float(highest_cost)),
+            worst_us,
+            latency_per_us: self.latency / worst_us,
+            per_cost: if highest_cost > 0.0 { self.cost / highest_cost } else { 0.0 },
         }
     }
 }
 
-/// Terms in relation to the worst facts of the candidates that are available.
+/// What is subtracted from a score, in relation to the worst facts of the candidates that are available.
 struct Scale {
-    terms: Terms,
+    worst_us: f32,
     latency_per_us: f32,
     per_cost: f32,
 }
 
 impl Scale {
-    /// From 0 to 1; higher is better.
-    fn score(&self, candidate: &Candidate) -> f32 {
-        let Terms { tokens, requests, error, latency, cost } = self.terms;
-        // Not known counts as the best, so that it becomes known: by one request, not by all that come
-        // before its first answer.
-        let unknown = if candidate.in_flight == 0 { 0.0 } else { latency };
-        let known = candidate.latency_us * self.latency_per_us;
-        let slowness = if candidate.latency_us > 0.0 { known } else { unknown };
-        let score =
-            tokens * candidate.tokens_left + requests * candidate.requests_left + (error + latency + cost)
-                - error * candidate.error
-                - slowness
-                - float(candidate.cost) * self.per_cost;
-        // Not a number becomes 0 too.
-        score.max(0.0)
+    /// Works out the ranks; the highest.
+    fn rank(&self, rows: &mut Rows) -> i32 {
+        let Rows { alone, latency_us, cost, rank, .. } = rows;
+        let mut best = NOT_IN;
+        for (((alone, latency_us), cost), rank) in alone.iter().zip(latency_us).zip(cost).zip(rank) {
+            *rank |= self.score(*alone, *latency_us, *cost).to_bits() as i32;
+            best = best.max(*rank);
+        }
+        best
     }
+
+    /// From 0 to 1; higher is better.
+    fn score(&self, alone: f32, latency_us: f32, cost: f32) -> f32 {
+        let latency_us = if latency_us < self.worst_us { latency_us } else { self.worst_us };
+        larger(0.0, alone - latency_us * self.latency_per_us - cost * self.per_cost)
+    }
+}
+
+/// Whether one of those that take part has not started fully.
+fn is_starting(rows: &Rows) -> bool {
+    rows.ramp.iter().zip(&rows.rank).fold(false, |any, (ramp, rank)| any | ((*ramp < 1.0) & (*rank == 0)))
+}
+
+/// The highest finite number of those that take part, none of which is negative; 0 where there is none.
+fn highest(row: &[f32], rank: &[i32]) -> f32 {
+    let bits = row.iter().zip(rank).map(|(x, rank)| x.to_bits() as i32 & !rank);
+    let most = bits.map(|bits| if bits < INFINITE { bits } else { 0 }).fold(0, i32::max);
+    f32::from_bits(most as u32)
+}
+
+/// The rank to begin with: 0 or [`NOT_IN`].
+fn rank_of(is_in: bool) -> i32 {
+    i32::from(is_in) - 1
+}
+
+/// Gives each one its weight of credit that is within the margin; the one with the most has the turn.
+fn take_turns(rows: &mut Rows, credits: &mut [i32], best: i32) -> Option<usize> {
+    let best = f32::from_bits(best as u32);
+    let least = larger(0.0, best - MARGIN).to_bits() as i32;
+    let (mut total, mut most) = (0, i32::MIN);
+    for (rank, credit) in rows.rank.iter_mut().zip(credits.iter_mut()) {
+        let weight = weight(best - f32::from_bits(*rank as u32));
+        total += weight;
+        *credit += weight;
+        *rank = if *rank >= least { *credit } else { i32::MIN };
+        most = most.max(*rank);
+    }
+    if most == i32::MIN {
+        return None;
+    }
+    let at = rows.rank.iter().position(|rank| *rank == most)?;
+    *credits.get_mut(at)? -= total;
+    Some(at)
 }
 
 /// A cost as a number with a fraction; 9 million USD is the most. Signed numbers convert in one step.
@@ -127,10 +205,12 @@ fn float(cost: u64) -> f32 {
     i64::try_from(cost).unwrap_or(i64::MAX) as f32
 }
 
-/// The weight of one that lacks so much of the best score. Rounded, so that equals stay equal whatever the
-/// rounding errors of their scores.
-fn weight(lack: f32) -> i64 {
-    i64::from((share(1.0 - lack * (1.0 / MARGIN)) * UNIT as f32 + 0.5) as i32)
+/// The weight of one that lacks so much of the best score; 0 from the margin on. Rounded, so that equals stay
+/// equal whatever the rounding errors of their scores.
+fn weight(lack: f32) -> i32 {
+    let near = larger(0.0, 1.0 - lack * (1.0 / MARGIN));
+    // Beside so large a number there is no room for a fraction: its bits end in the integer.
+    (near * UNIT as f32 + ROUNDS).to_bits() as i32 - ROUNDS.to_bits() as i32
 }
 
 #[cfg(test)]
@@ -182,7 +262,10 @@ mod tests {
             (terms(1.0, 1.0, 1.0, 0.0, 0.0), odd, 0.0),
             (terms(0.0, 0.0, 0.0, 0.0, 0.0), one, 0.0),
         ] {
-            let score = terms.over(4e3, 100).score(&candidate);
+            let mut rows = Rows::default();
+            terms.lay_out(&mut rows, &[candidate]);
+            let best = terms.over(4e3, 100.0).rank(&mut rows);
+            let score = f32::from_bits(best as u32);
             assert!((score - expected).abs() < 1e-6, "{score} {expected} {terms:?} {candidate:?}");
         }
     }

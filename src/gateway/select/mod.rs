@@ -15,6 +15,7 @@ mod probe;
 pub mod retry;
 mod rng;
 mod smooth;
+pub mod speed;
 mod strategy;
 pub mod tail;
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! The choice of a key, and the state that it needs.
 
-use super::{Candidate, Rng, candidate::share, hybrid::Terms, least, peak, smooth, turns};
+use super::{
+    Candidate, Rng,
+    candidate::{larger, share},
+    hybrid::{Rows, Terms},
+    least, peak, smooth, turns,
+};
 use crate::config::{Algorithm, HybridWeights};
 
 /// The least share of load of one that may be chosen at all. One that got nothing would never prove itself.
@@ -17,6 +22,7 @@ pub struct Strategies {
     routes: Vec<Route>,
     rng: Rng,
     terms: Terms,
+    rows: Rows,
 }
 
 /// The turns of one route.
@@ -27,19 +33,18 @@ pub(super) struct Route {
     pub(super) next: usize,
     /// One for each candidate.
     pub(super) slots: Vec<Slot>,
+    /// How much each candidate is owed ([`super::hybrid`]). In a row of its own, of 32 bits, to be added to four
+    /// at a time; nobody is owed more than a choice's weights together, which are [`smooth::UNIT`] each at most.
+    pub(super) credits: Vec<i32>,
 }
 
-/// What is remembered of one candidate, and, with the first one of a target, of that target.
+/// What is remembered of a target with its first candidate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
-    /// How much the candidate is owed ([`smooth`]).
-    pub(super) credit: i64,
     /// How much the target is owed ([`smooth`]).
     pub(super) target_credit: i64,
     /// The target's key whose turn it is, counted from its first; at first anything.
     pub(super) next_key: usize,
-    /// The candidate's score in the choice being made, as [`super::hybrid`] keeps it.
-    pub(super) score: i32,
 }
 
 /// Those among which one choice is made: the available ones that the strategy prefers, or all available ones
@@ -62,13 +67,17 @@ pub(super) struct Field<P> {
 impl<P: Fn(&Candidate) -> bool> Field<P> {
     /// `None` where no candidate is available.
     pub(super) fn new(candidates: &[Candidate], prefers: P, rng: &mut Rng) -> Option<Self> {
-        let (mut any, mut any_preferred, mut starting) = (false, false, false);
+        let (mut any, mut any_preferred, mut any_other, mut starting) = (false, false, false, false);
         for candidate in candidates {
+            let is_preferred = prefers(candidate);
             any |= candidate.available;
-            any_preferred |= candidate.available && prefers(candidate);
-            starting |= candidate.available && ramp(candidate) < 1.0;
+            any_preferred |= candidate.available & is_preferred;
+            any_other |= candidate.available & !is_preferred;
+            starting |= candidate.available & !is_full(candidate);
         }
-        let mut field = Self { prefers, preferred_only: any_preferred, least_ramp: 0.0, most_ramp: 1.0 };
+        // Where all are preferred there is nothing to tell apart.
+        let preferred_only = any_preferred && any_other;
+        let mut field = Self { prefers, preferred_only, least_ramp: 0.0, most_ramp: 1.0 };
         if starting {
             field.draw(candidates, rng);
         }
@@ -77,9 +86,10 @@ impl<P: Fn(&Candidate) -> bool> Field<P> {
 
     /// Draws who takes part, as some start slowly.
     fn draw(&mut self, candidates: &[Candidate], rng: &mut Rng) {
-        let ramps = candidates.iter().filter(|candidate| self.may(candidate)).map(ramp);
-        self.most_ramp = ramps.fold(0.0, f32::max);
-        self.least_ramp = (1.0 - rng.unit()) * self.most_ramp;
+        let ramps =
+            candidates.iter().map(|candidate| if self.may(candidate) { ramp(candidate) } else { 0.0 });
+        self.most_ramp = ramps.fold(0.0, larger);
+        self.least_ramp = least_ramp(self.most_ramp, rng);
     }
 
     /// Whether a candidate may be chosen at all.
@@ -89,7 +99,7 @@ impl<P: Fn(&Candidate) -> bool> Field<P> {
 
     /// Whether it may, and has started far enough for this choice.
     pub(super) fn has(&self, candidate: &Candidate) -> bool {
-        self.may(candidate) && (self.least_ramp == 0.0 || ramp(candidate) >= self.least_ramp)
+        self.may(candidate) && (self.least_ramp == 0.0 || candidate.ramp >= self.least_ramp)
     }
 }
 
@@ -98,9 +108,21 @@ pub(super) fn takes_turn(ramp: f32, most_ramp: f32, rng: &mut Rng) -> bool {
     ramp >= most_ramp || rng.unit() * most_ramp < ramp
 }
 
+/// Draws the least ramp of those that take part in a choice; 0 where all do.
+pub(super) fn least_ramp(most_ramp: f32, rng: &mut Rng) -> f32 {
+    let least = (1.0 - rng.unit()) * most_ramp;
+    // Nobody has less than that.
+    if least > LEAST_RAMP { least } else { 0.0 }
+}
+
+/// Whether it has started. What is not a number is a ramp of 0.
+fn is_full(candidate: &Candidate) -> bool {
+    candidate.ramp >= 1.0
+}
+
 /// A candidate's ramp, within bounds.
 pub(super) fn ramp(candidate: &Candidate) -> f32 {
-    share(candidate.ramp).max(LEAST_RAMP)
+    larger(LEAST_RAMP, share(candidate.ramp))
 }
 
 impl Strategies {
@@ -114,7 +136,9 @@ impl Strategies {
         if routes.is_empty() {
             routes.push(Route::default());
         }
-        Self { routes, rng, terms: Terms::new(weights) }
+        let mut rows = Rows::default();
+        rows.hold(routes.iter().map(|route| route.slots.len()).max().unwrap_or(0));
+        Self { routes, rng, terms: Terms::new(weights), rows }
     }
 
     /// The index of the candidate to use next; `None` if none is available.
@@ -141,10 +165,7 @@ impl Strategies {
                 let field = Field::new(candidates, any, rng)?;
                 least::loaded(route, candidates, |candidate| field.may(candidate), rng)
             }
-            Algorithm::Hybrid => {
-                let field = Field::new(candidates, any, rng)?;
-                self.terms.choose(route, candidates, &field)
-            }
+            Algorithm::Hybrid => self.terms.choose(route, &mut self.rows, candidates, rng),
             Algorithm::CostOptimized => {
                 let field = Field::new(candidates, able, rng)?;
                 least::costly(route, candidates, &field, rng)
@@ -167,18 +188,17 @@ impl Route {
 
     #[cold]
     fn grow(&mut self, candidates: usize, rng: &mut Rng) {
+        // Credits are less than one unit of weight: they say who begins among equals, and nothing else.
         let slot = |rng: &mut Rng| Slot {
-            // Less than one unit of weight: it says who begins among equals, and nothing else.
-            credit: i64::from(rng.below(smooth::UNIT)),
             target_credit: i64::from(rng.below(smooth::UNIT)),
             next_key: rng.below(u32::MAX) as usize,
-            score: 0,
         };
         self.slots.resize_with(candidates, || slot(rng));
+        self.credits.resize_with(candidates, || rng.below(smooth::UNIT) as i32);
     }
 }
 
 /// Whether one can be expected to answer: it mostly does, and has something left of its limits.
 fn able(candidate: &Candidate) -> bool {
-    candidate.error < ABLE_ERROR && candidate.requests_left > 0.0 && candidate.tokens_left > 0.0
+    (candidate.error < ABLE_ERROR) & (candidate.requests_left > 0.0) & (candidate.tokens_left > 0.0)
 }
