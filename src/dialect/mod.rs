@@ -8,9 +8,11 @@
 //! [`openai::error::GatewayError`]. Budgets use [`estimate`] before a request is
 //! sent and [`ratelimit`] when it is answered.
 
+pub mod chat;
 pub mod estimate;
 pub mod json;
 pub mod openai;
+pub mod provider_error;
 pub mod ratelimit;
 pub mod sse;
 pub mod usage;

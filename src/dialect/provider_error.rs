@@ -1,0 +1,17 @@
+//! An error as a provider told it, in OpenAI's words.
+
+/// An error that a provider answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderError {
+    /// The status that OpenAI would have answered with.
+    pub status: u16,
+    /// OpenAI's `type`: `invalid_request_error`, `rate_limit_error`, `server_error`, ...
+    pub kind: &'static str,
+    /// OpenAI's `code`, where it has one for it: `context_length_exceeded`, `rate_limit_exceeded`,
+    /// `model_not_found`, ...
+    pub code: Option<&'static str>,
+    /// The field that is wrong, where the provider named it.
+    pub param: Option<String>,
+    /// What the provider said.
+    pub message: String,
+}
