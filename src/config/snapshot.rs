@@ -74,6 +74,7 @@ pub struct Key {
     pub budget: KeyBudget,
     chat: Vec<u8>,
     embeddings: Vec<u8>,
+    models: Vec<u8>,
 }
 
 impl fmt::Debug for Key {
@@ -93,6 +94,12 @@ impl Key {
     #[must_use]
     pub fn embeddings_head(&self) -> &[u8] {
         &self.embeddings
+    }
+
+    /// The same for `GET models`, which has no body.
+    #[must_use]
+    pub fn models_head(&self) -> &[u8] {
+        &self.models
     }
 }
 
@@ -262,14 +269,16 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         .api_keys
         .iter()
         .map(|key| {
-            let head = |path: &str| {
+            let head = |method: &str, path: &str| {
                 let mut head = format!(
-                    "POST {}{} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n",
+                    "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n",
                     provider.base_url.path,
-                    path,
                     provider.base_url.authority(),
                     key.expose()
                 );
+                if method == "POST" {
+                    head.push_str("content-type: application/json\r\n");
+                }
                 if let Some(organization) = &provider.organization {
                     head.push_str(&format!("openai-organization: {organization}\r\n"));
                 }
@@ -281,8 +290,9 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
             Key {
                 budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
                 masked: key.masked(),
-                chat: head("/chat/completions"),
-                embeddings: head("/embeddings"),
+                chat: head("POST", "/chat/completions"),
+                embeddings: head("POST", "/embeddings"),
+                models: head("GET", "/models"),
             }
         })
         .collect();

@@ -4,7 +4,7 @@
 //! ([`request`]), authenticate ([`auth`]), read the body, and then [`answer`]: resolve the model ([`route`]),
 //! choose a provider and one of its keys ([`balance`]), reserve what it will use ([`budget`]), send it to the provider
 //! ([`attempt`]) and, where that fails, to another ([`forward`]), pass the answer on ([`respond`]) and settle the account
-//! ([`account`]). Everything here runs on one shard and touches only that shard's memory.
+//! ([`account`]). Beside requests, what was found not to work is looked after ([`check`]). Everything here runs on one shard and touches only that shard's memory.
 
 pub mod access_log;
 pub mod account;
@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod auth;
 pub mod balance;
 pub mod budget;
+pub mod check;
 pub mod failure;
 pub mod forward;
 pub mod learn;

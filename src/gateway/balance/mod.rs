@@ -3,6 +3,7 @@
 //! The strategies and what a key's health is are in [`super::select`], pure; here they meet requests. Each shard
 //! knows what it saw itself, and when it finds that a key or a provider is to rest it tells the others.
 
+mod checks;
 mod rules;
 mod tried;
 
@@ -18,6 +19,7 @@ use super::{
     route::Plan,
     select::{
         Candidate, Rng, Strategies,
+        check::{Schedule, Telling},
         health::{Failure, HealthRules, KeyHealth, Standing},
         latency::{Ewma, PeakEwma},
         outlier::Ejection,
@@ -28,6 +30,7 @@ use crate::config::{
     Algorithm,
     snapshot::{ProviderId, Snapshot, Upstream},
 };
+pub use checks::Check;
 pub use rules::Rules;
 pub use tried::Tried;
 
@@ -75,8 +78,12 @@ pub enum Hope {
 pub enum News {
     /// A key is to rest until then; 0: it works again.
     Key(ProviderId, usize, Millis),
+    /// A key was refused, and is to rest until then.
+    Revoked(ProviderId, usize, Millis),
     /// A provider is ejected until then; 0: it works again.
     Provider(ProviderId, Millis),
+    /// Whether checks tell how a provider is.
+    Checks(ProviderId, Telling),
 }
 
 /// A request under way with a key.
@@ -93,8 +100,7 @@ pub struct Underway {
 #[derive(Debug)]
 struct KeyState {
     health: KeyHealth,
-    /// Until when it rests as another shard found.
-    heard: Millis,
+    checks: Schedule,
     in_flight: u32,
     first_byte: PeakEwma,
     per_token: Ewma,
@@ -103,24 +109,10 @@ struct KeyState {
 #[derive(Debug)]
 struct ProviderState {
     ejection: Ejection,
-    /// Until when it is out as another shard found.
-    heard: Millis,
+    checks: Schedule,
+    telling: Telling,
     weight: u32,
     keys: Vec<KeyState>,
-}
-
-impl KeyState {
-    /// Whether it works, as far as this shard and the others know.
-    fn works(&self, now: Millis, rules: &Rules) -> bool {
-        self.heard <= now && self.health.is_available(now, &rules.health)
-    }
-}
-
-impl ProviderState {
-    /// Whether it is in use, as far as this shard and the others know.
-    fn in_use(&self, now: Millis, rules: &Rules) -> bool {
-        self.heard <= now && self.ejection.is_available(now, &rules.ejection)
-    }
 }
 
 #[derive(Debug)]
@@ -152,7 +144,7 @@ impl Balance {
         let seed = shard as u64 + 1;
         let key = || KeyState {
             health: KeyHealth::new(),
-            heard: 0,
+            checks: Schedule::default(),
             in_flight: 0,
             first_byte: PeakEwma::new(LATENCY_MEMORY),
             per_token: Ewma::new(LATENCY_MEMORY),
@@ -167,7 +159,8 @@ impl Balance {
             .iter()
             .map(|provider| ProviderState {
                 ejection: Ejection::new(),
-                heard: 0,
+                checks: Schedule::default(),
+                telling: Telling::default(),
                 weight: weight(&provider.id),
                 keys: provider.keys.iter().map(|_| key()).collect(),
             })
@@ -246,7 +239,7 @@ impl Balance {
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
                 let possible = possible(target, provider, key);
-                let works = in_use && state.works(now, &self.rules);
+                let works = in_use && state.works(now, known.telling, &self.rules);
                 any |= possible;
                 well |= possible && works;
                 let (requests_left, tokens_left) = match upstream.keys.get(key) {
@@ -304,11 +297,11 @@ impl Balance {
             let Some(known) = state.providers.get(provider).filter(|_| plan.allows(provider)) else {
                 continue;
             };
-            if known.heard > now || known.ejection.is_out() {
+            if known.ejection.is_out() {
                 continue;
             }
             for (key, of_key) in known.keys.iter().enumerate().take(self.rules.max_keys) {
-                if !of_key.works(now, &self.rules) {
+                if !of_key.works(now, known.telling, &self.rules) {
                     continue;
                 }
                 if tried.has(target, key) {
@@ -397,13 +390,18 @@ impl Balance {
         let rests = |standing| matches!(standing, Standing::Resting | Standing::Revoked);
         let is = of_key.health.standing(now, health);
         let mut news = Vec::new();
-        if rests(is) && !rests(was.0) {
+        if is == Standing::Revoked && was.0 != Standing::Revoked {
+            news.push(News::Revoked(provider, key, of_key.health.rests_until()));
+        } else if rests(is) && !rests(was.0) {
             news.push(News::Key(provider, key, of_key.health.rests_until()));
         } else if matches!(was.0, Standing::Probing) && !rests(is) && outcome == Outcome::Answered {
             news.push(News::Key(provider, key, 0));
         }
         match (was.1, known.ejection.is_out()) {
-            (false, true) => news.push(News::Provider(provider, now + self.rules.ejection.base)),
+            (false, true) => {
+                known.telling = known.telling.anew();
+                news.push(News::Provider(provider, now + self.rules.ejection.base));
+            }
             (true, false) => news.push(News::Provider(provider, 0)),
             _ => {}
         }
@@ -425,27 +423,6 @@ impl Balance {
         }
     }
 
-    /// Takes what another shard found.
-    pub fn heard(&self, news: News, now: Millis) {
-        let mut state = self.state.borrow_mut();
-        match news {
-            News::Key(provider, key, until) => {
-                let known = state.providers.get_mut(provider);
-                if let Some(key) = known.and_then(|known| known.keys.get_mut(key)) {
-                    key.heard = until;
-                    if until == 0 {
-                        key.health.reinstate(now);
-                    }
-                }
-            }
-            News::Provider(provider, until) => {
-                if let Some(known) = state.providers.get_mut(provider) {
-                    known.heard = until;
-                }
-            }
-        }
-    }
-
     /// For metrics: each key's requests in flight, whether it is in use, and its share of failures; and whether
     /// its provider is in use.
     #[must_use]
@@ -460,7 +437,7 @@ impl Balance {
                     key,
                     in_flight: state.in_flight,
                     error: state.health.error(now, &self.rules.health),
-                    is_up: in_use && state.works(now, &self.rules),
+                    is_up: in_use && state.works(now, known.telling, &self.rules),
                 });
             }
         }

@@ -26,6 +26,8 @@ pub struct Rules {
     /// Patience with one attempt, where it is less than with all.
     pub attempt_timeout: Option<Duration>,
     pub(super) interval: Millis,
+    /// Between two checks of one that is out.
+    pub check_interval: Millis,
     pub(super) health: HealthRules,
     pub(super) ejection: EjectionRules,
 }
@@ -34,8 +36,8 @@ impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
-        // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
-        // a quarter and then starts for half of one.
+        // Within two intervals after it works again a provider has all of its share: at worst it is checked after
+        // one, or where requests probe it rests for one and a quarter, and then it starts for half of one.
         let interval = millis(policy.health_check_interval);
         Self {
             algorithm: policy.algorithm,
@@ -46,6 +48,7 @@ impl Rules {
             max_attempts: policy.retry.max_attempts,
             attempt_timeout: policy.retry.timeout,
             interval: millis(policy.retry.interval),
+            check_interval: interval,
             health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
             ejection: EjectionRules {
                 base: interval / 2,
