@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
+    net::SocketAddr,
 };
 
 use super::{
@@ -48,6 +49,8 @@ pub struct Upstream {
     pub kind: ProviderType,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Its addresses where the configuration names them; else they are resolved.
+    pub addresses: Vec<SocketAddr>,
     /// Its keys.
     pub keys: Vec<Key>,
     /// Whether any of them has a limit.
@@ -301,6 +304,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
         base_url: provider.base_url.clone(),
+        addresses: provider.addresses.clone(),
         counts_tokens: keys.iter().any(|key| key.budget.counts_tokens()),
         limited: keys.iter().any(|key| key.budget.is_limited()),
         keys,
