@@ -144,3 +144,152 @@ impl Balance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{ProcessEnv, load_str, snapshot::Snapshot},
+        gateway::balance::{Outcome, Underway},
+    };
+
+    const CONFIG: &str = "
+llm_providers:
+  - {id: a, type: custom, base_url: 'http://127.0.0.1:1/v1', api_keys: [k1, k2]}
+  - {id: b, type: custom, base_url: 'http://127.0.0.1:2/v1', api_keys: [k3]}
+policy: {health_check_interval: 10s}
+";
+
+    /// What two shards know, and the news from one to the other.
+    struct Two([Balance; 2]);
+
+    impl Two {
+        fn new() -> Self {
+            let config = load_str("test.yaml", CONFIG, &ProcessEnv).unwrap().config;
+            let snapshot = Snapshot::new(&config, 2);
+            let rules = Rules::new(&config.policy, &config.key_rotation);
+            Self([0, 1].map(|shard| Balance::new(&snapshot, rules.clone(), shard, 0)))
+        }
+
+        fn spread(&self, from: usize, news: Vec<News>, now: Millis) {
+            news.into_iter().for_each(|one| self.0[1 - from].heard(one, now));
+        }
+
+        fn tell(&self, shard: usize, mut underway: Underway, outcome: Outcome, now: Millis) {
+            self.spread(shard, self.0[shard].told(&mut underway, outcome, now), now);
+        }
+
+        fn ask(&self, shard: usize, key: usize, outcome: Outcome, now: Millis) {
+            self.tell(shard, self.0[shard].sent(0, key, now), outcome, now);
+        }
+
+        /// Whether the first provider's keys are in use, on each shard.
+        fn up(&self, now: Millis) -> [[bool; 2]; 2] {
+            [0, 1].map(|shard| {
+                let look = self.0[shard].look(now);
+                [0, 1].map(|key| look[key].is_up)
+            })
+        }
+
+        /// The first check that is due after `now` on a shard, and when.
+        fn check(&self, shard: usize, now: Millis) -> (Check, Millis) {
+            let due = |now| self.0[shard].checks_due(now, |provider| provider % 2 == shard).pop();
+            (now..now + 200_000).find_map(|now| Some((due(now)?, now))).expect("a check")
+        }
+
+        fn checked(&self, shard: usize, check: Check, finding: Finding, now: Millis) {
+            self.spread(shard, self.0[shard].checked(check, finding, now), now);
+        }
+    }
+
+    const ALL: [[bool; 2]; 2] = [[true; 2]; 2];
+    const NONE: [[bool; 2]; 2] = [[false; 2]; 2];
+
+    /// Two shards of which the second, which does not check, found that the first provider fails.
+    fn failed() -> Two {
+        let two = Two::new();
+        assert!(two.0[0].checks_due(50, |_| true).is_empty(), "what works is not checked");
+        for n in 0..5 {
+            two.ask(1, n % 2, Outcome::Failed, 100);
+        }
+        assert_eq!(two.up(100), NONE);
+        two
+    }
+
+    #[test]
+    fn one_shard_checks_and_all_know_what_it_found() {
+        let two = failed();
+        let (check, now) = two.check(0, 100);
+        assert!(!check.of_key && now <= 5100, "{check:?} {now}");
+        two.checked(0, check, Finding::Fails, now);
+        assert_eq!(two.up(now + 60_000), NONE, "no request is risked, however long it takes");
+        let (check, now) = two.check(0, now);
+        two.checked(0, check, Finding::Works, now);
+        assert_eq!(two.up(now), ALL);
+        two.checked(0, check, Finding::Works, now);
+        assert_eq!(two.up(now), ALL, "what is known already changes nothing");
+    }
+
+    #[test]
+    fn requests_find_out_where_checks_cannot() {
+        for finding in [Finding::NoEndpoint, Finding::Limited, Finding::Refused] {
+            let two = failed();
+            let (check, now) = two.check(0, 100);
+            two.checked(0, check, finding, now);
+            let now = now + 20_000;
+            assert_eq!(two.up(now), ALL, "{finding:?}: one request may go on each shard");
+            two.ask(1, 0, Outcome::Answered, now);
+            two.ask(0, 0, Outcome::Answered, now);
+            assert_eq!(two.up(now), ALL);
+            for _ in 0..5 {
+                two.ask(1, 0, Outcome::Failed, now);
+            }
+            let requests_find_out = two.up(now + 40_000) == ALL;
+            assert_eq!(requests_find_out, finding == Finding::NoEndpoint, "{finding:?}: the next time");
+        }
+    }
+
+    #[test]
+    fn a_request_from_before_it_came_back_does_not_throw_it_out() {
+        let two = failed();
+        let late = two.0[0].sent(0, 0, 90);
+        let (check, now) = two.check(0, 100);
+        two.checked(0, check, Finding::Works, now);
+        two.tell(0, late, Outcome::Failed, now + 1);
+        assert_eq!(two.up(now + 1), ALL);
+        two.ask(0, 0, Outcome::Failed, now + 2);
+        assert_eq!(two.up(now + 2), NONE, "one sent since then does");
+    }
+
+    #[test]
+    fn a_refused_key_is_checked_for_itself() {
+        let two = Two::new();
+        two.ask(1, 1, Outcome::Revoked, 100);
+        assert_eq!(two.up(100), [[true, false]; 2]);
+        let (check, now) = two.check(0, 100);
+        assert!(check.of_key && check.key == 1, "{check:?}");
+        two.checked(0, check, Finding::Refused, now);
+        assert_eq!(two.up(now + 60_000), [[true, false]; 2]);
+        let (check, now) = two.check(0, now);
+        two.checked(0, check, Finding::Works, now);
+        assert_eq!(two.up(now), ALL);
+    }
+
+    #[test]
+    fn a_key_that_rests_is_checked_when_its_rest_is_over() {
+        let two = Two::new();
+        for _ in 0..3 {
+            two.ask(0, 1, Outcome::Failed, 100);
+            two.ask(0, 0, Outcome::Answered, 100);
+        }
+        assert_eq!(two.up(100), [[true, false]; 2]);
+        let (check, now) = two.check(0, 100);
+        assert!(check.of_key && now >= 60_100, "{now}");
+        two.checked(0, check, Finding::Fails, now);
+        let (check, later) = two.check(0, now);
+        assert!(later >= now + 120_000, "twice as long: {}", later - now);
+        assert_eq!(two.up(later), [[true, false]; 2]);
+        two.checked(0, check, Finding::Works, later);
+        assert_eq!(two.up(later), ALL);
+    }
+}

@@ -91,6 +91,7 @@ pub enum News {
 pub struct Underway {
     provider: ProviderId,
     key: usize,
+    began: Millis,
     /// When, where the algorithm looks at latency.
     sent: Option<Instant>,
     /// Whether its outcome is known already; only its end is not.
@@ -344,13 +345,13 @@ impl Balance {
             }
         }
         let looks = matches!(self.rules.algorithm, Algorithm::Hybrid | Algorithm::PerformanceOptimized);
-        Underway { provider, key, sent: looks.then(Instant::now), told: false }
+        Underway { provider, key, began: now, sent: looks.then(Instant::now), told: false }
     }
 
     /// Takes what an attempt showed; what other shards should know.
     pub fn told(&self, underway: &mut Underway, outcome: Outcome, now: Millis) -> Vec<News> {
         underway.told = true;
-        let &mut Underway { provider, key, sent, .. } = underway;
+        let &mut Underway { provider, key, began, sent, .. } = underway;
         let mut state = self.state.borrow_mut();
         let State { providers, rng, .. } = &mut *state;
         let Some(known) = providers.get_mut(provider) else { return Vec::new() };
@@ -361,6 +362,8 @@ impl Balance {
         let (health, ejection) = (&self.rules.health, &self.rules.ejection);
         let was = (of_key.health.standing(now, health), known.ejection.is_out());
         match outcome {
+            // One that was sent before it came back, and took until now to fail, says what was known.
+            Outcome::Failed if began < known.ejection.in_since().max(of_key.health.up_since()) => {}
             Outcome::Answered => {
                 if let Some(sent) = sent {
                     of_key.first_byte.observe(sent.elapsed().as_micros() as f32, now);

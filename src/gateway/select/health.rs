@@ -140,6 +140,15 @@ impl KeyHealth {
         matches!(self.state, State::Down { .. })
     }
 
+    /// Since when it is in use again; 0 where it is not, or always was.
+    #[must_use]
+    pub fn up_since(&self) -> Millis {
+        match self.state {
+            State::Up { since } => since,
+            State::Down { .. } => 0,
+        }
+    }
+
     /// Whether that is because it was refused (401, 403).
     #[must_use]
     pub fn is_revoked(&self) -> bool {

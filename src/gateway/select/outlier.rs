@@ -104,6 +104,15 @@ impl Ejection {
         matches!(self.state, State::Out { .. })
     }
 
+    /// Since when it is in use again; 0 where it is not, or always was.
+    #[must_use]
+    pub fn in_since(&self) -> Millis {
+        match self.state {
+            State::In { since } => since,
+            State::Out { .. } => 0,
+        }
+    }
+
     /// Another shard found that it does not work.
     pub fn heard(&mut self, until: Millis) {
         if let State::In { .. } = self.state {
