@@ -9,7 +9,7 @@ use std::{
     io::Write,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -33,8 +33,12 @@ fn failing(status: u16) -> Provider {
     Provider::start(move |_, stream| error(stream, status, "", r#"{"error":{"message":"down"}}"#))
 }
 
-/// A gateway with these providers, by id, each with its keys; the alias `fast` means all of them.
+/// A gateway of one shard with these providers, by id, each with its keys; the alias `fast` means all of them.
 fn gateway(providers: &[(&str, &str, &str)], policy: &str) -> Gateway {
+    sharded(1, providers, policy)
+}
+
+fn sharded(shards: usize, providers: &[(&str, &str, &str)], policy: &str) -> Gateway {
     let list: Vec<_> = providers
         .iter()
         .map(|(id, at, keys)| {
@@ -44,7 +48,7 @@ fn gateway(providers: &[(&str, &str, &str)], policy: &str) -> Gateway {
     let targets: Vec<_> = providers.iter().map(|(id, ..)| format!("'{id}:m'")).collect();
     Gateway::from_config(
         &format!(
-            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+            "server: {{listen: '127.0.0.1:0', worker_threads: {shards}}}
 logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
 llm_providers:
 {}api_keys: [{{id: tester, key: {KEY}}}]
@@ -117,6 +121,129 @@ fn a_provider_that_fails_is_left_out_and_no_client_sees_it() {
     }
     let share = served(&gateway, "fast", 40);
     assert_eq!(share.get("bad"), Some(&20), "{share:?}");
+}
+
+/// A provider that fails at everything until it is told to work; asked for its models it answers with `models`
+/// then, and with 404 before where it never does. How often it was asked for each.
+struct Patient {
+    provider: Provider,
+    works: Arc<AtomicBool>,
+    /// Chats that came while it worked, before it had said that it does.
+    early: Arc<AtomicUsize>,
+}
+
+impl Patient {
+    fn new(lists_models: bool) -> Self {
+        let (works, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (switch, count, said) = (Arc::clone(&works), Arc::clone(&early), AtomicBool::new(false));
+        let provider = Provider::start(move |seen, stream| {
+            let works = switch.load(Ordering::Relaxed);
+            let check = seen.head.starts_with("GET /v1/models HTTP/1.1\r\n");
+            match (check, works) {
+                (true, _) if !lists_models => error(stream, 404, "", "{}"),
+                (_, false) => error(stream, 500, "", r#"{"error":{"message":"down"}}"#),
+                (true, true) => {
+                    said.store(true, Ordering::Relaxed);
+                    respond(stream, r#"{"object":"list","data":[]}"#)
+                }
+                (false, true) => {
+                    count.fetch_add(usize::from(!said.load(Ordering::Relaxed)), Ordering::Relaxed);
+                    respond(stream, COMPLETION)
+                }
+            }
+        });
+        Self { provider, works, early }
+    }
+
+    /// Chats and checks that it got.
+    fn seen(&self) -> (usize, usize) {
+        let seen = self.provider.seen();
+        let checks = seen.iter().filter(|one| one.head.starts_with("GET ")).count();
+        (seen.len() - checks, checks)
+    }
+}
+
+/// Sends requests for `time`, each on a connection of its own, so that all shards get some.
+fn keep_asking(gateway: &Gateway, time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        served(gateway, "fast", 1);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn no_request_reaches_a_provider_that_is_out_until_a_check_works() {
+    let (bad, good) = (Patient::new(true), Provider::plain());
+    let gateway = sharded(
+        2,
+        &[("bad", &bad.provider.at(), "k1"), ("good", &good.at(), "k2")],
+        "health_check_interval: 1s, retry: {interval: 10ms}",
+    );
+    keep_asking(&gateway, Duration::from_millis(500));
+    let (chats, _) = bad.seen();
+    assert!(chats <= 12, "{chats} before it was left out");
+    keep_asking(&gateway, Duration::from_secs(3));
+    let (later, checks) = bad.seen();
+    assert_eq!(later, chats, "no request was risked");
+    assert!((3..=6).contains(&checks), "{checks} checks in 3.5 s");
+    let heads = bad.provider.seen();
+    let check = heads.iter().find(|one| one.head.starts_with("GET ")).unwrap();
+    assert!(check.head.contains("authorization: Bearer k1\r\n"), "{}", check.head);
+    bad.works.store(true, Ordering::Relaxed);
+    keep_asking(&gateway, Duration::from_secs(2));
+    assert_eq!(bad.early.load(Ordering::Relaxed), 0);
+    let (_, checks) = bad.seen();
+    let share = served(&gateway, "fast", 40);
+    assert_eq!(share.get("bad"), Some(&20), "{share:?}");
+    keep_asking(&gateway, Duration::from_millis(1500));
+    assert_eq!(bad.seen().1, checks, "one that works is not checked");
+}
+
+#[test]
+fn where_models_are_not_listed_a_request_finds_out() {
+    let (bad, good) = (Patient::new(false), Provider::plain());
+    let gateway = gateway(
+        &[("bad", &bad.provider.at(), "k1"), ("good", &good.at(), "k2")],
+        "health_check_interval: 1s, retry: {interval: 10ms}",
+    );
+    keep_asking(&gateway, Duration::from_secs(3));
+    let (chats, checks) = bad.seen();
+    assert_eq!(checks, 1, "it is asked once");
+    assert!((6..=12).contains(&chats), "{chats}: five at first, then one at a time");
+    bad.works.store(true, Ordering::Relaxed);
+    keep_asking(&gateway, Duration::from_secs(2));
+    let share = served(&gateway, "fast", 40);
+    assert_eq!(share.get("bad"), Some(&20), "{share:?}");
+}
+
+#[test]
+fn a_refused_key_is_checked_and_comes_back() {
+    let accepted = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&accepted);
+    let provider = Provider::start(move |seen, stream| {
+        if seen.head.contains("Bearer new-key") && !switch.load(Ordering::Relaxed) {
+            error(stream, 401, "", REFUSED)
+        } else {
+            respond(stream, COMPLETION)
+        }
+    });
+    let gateway = sharded(2, &[("a", &provider.at(), "old-key, new-key")], "health_check_interval: 1s");
+    let with_new = |method: &str| {
+        let seen = provider.seen();
+        seen.iter().filter(|one| one.head.starts_with(method) && one.head.contains("new-key")).count()
+    };
+    keep_asking(&gateway, Duration::from_secs(2));
+    assert!((1..=2).contains(&with_new("POST ")), "{}: one of each shard at most", with_new("POST "));
+    assert!((1..=3).contains(&with_new("GET ")), "{}", with_new("GET "));
+    accepted.store(true, Ordering::Relaxed);
+    let before = with_new("POST ");
+    let until = Instant::now() + PATIENCE;
+    while with_new("POST ") < before + 10 {
+        assert!(Instant::now() < until, "the key did not come back");
+        keep_asking(&gateway, Duration::from_millis(50));
+    }
+    assert!(with_new("GET ") >= 2);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::fd::AsRawFd,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::*;
@@ -182,6 +182,48 @@ fn a_provider_that_is_not_there_is_named() {
     let reply = gateway.chat(&chat_body("openai:m"));
     assert_eq!((reply.status, reply.error_code()), (502, "upstream_connect_failed".into()));
     assert!(reply.text().contains("openai"), "{}", reply.text());
+}
+
+#[test]
+fn an_address_that_drops_what_comes_costs_one_request_a_moment() {
+    // A listener that nobody accepts from, with as much waiting as it takes: the kernel drops more.
+    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(unsafe { libc::listen(hole.as_raw_fd(), 0) }, 0);
+    let at = hole.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let waiting: Vec<_> =
+        std::iter::from_fn(|| TcpStream::connect_timeout(&at, patience).ok()).take(64).collect();
+    assert!(waiting.len() < 64, "the queue is full");
+    // Closes each connection, so that each request needs a new one.
+    let provider = Provider::start(|_, stream| {
+        respond(stream, COMPLETION);
+        false
+    });
+    let gateway = Gateway::start(
+        "",
+        &format!(
+            "llm_providers:
+  - {{id: openai, type: custom, base_url: 'http://nowhere.invalid/v1', addresses: ['{at}', '{}'], api_keys: [k]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+",
+            provider.at()
+        ),
+    );
+    let mut took = Vec::new();
+    let mut client = gateway.connect();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let one = Instant::now();
+        assert_eq!(client.chat(&chat_body("openai:m")).status, 200);
+        took.push(one.elapsed());
+        thread::sleep(Duration::from_millis(20));
+    }
+    took.sort();
+    let (most, next) = (took[took.len() - 1], took[took.len() - 2]);
+    assert!(most < Duration::from_secs(1), "{most:?} of a time-out of 5 s");
+    assert!(next < Duration::from_millis(150), "{next:?}: the others are not sent there");
+    let host = provider.seen()[0].header("host").unwrap();
+    assert_eq!(host, "nowhere.invalid", "names are those of the URL, which is not resolved");
 }
 
 #[test]

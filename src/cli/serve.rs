@@ -236,8 +236,11 @@ fn origins(config: &Config, snapshot: &Snapshot) -> Result<Vec<Origin>, String> 
                 None
             };
             // Names are resolved by the control plane; an address needs no resolving.
-            let addresses = url.host.parse().map(|ip| vec![std::net::SocketAddr::new(ip, url.port)]);
-            Ok(Origin { tls, addresses: addresses.unwrap_or_default() })
+            let mut addresses = upstream.addresses.clone();
+            if addresses.is_empty() {
+                addresses.extend(url.host.parse().ok().map(|ip| std::net::SocketAddr::new(ip, url.port)));
+            }
+            Ok(Origin { tls, addresses })
         })
         .collect()
 }

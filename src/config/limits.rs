@@ -108,6 +108,8 @@ pub const DEFAULT_METRICS_PATH: &str = "/metrics";
 pub const MAX_ID_CHARS: usize = 64;
 /// Extra headers of one provider; they are sent with every request.
 pub const MAX_EXTRA_HEADERS: usize = 32;
+/// Addresses of one provider: more than any name resolves to.
+pub const MAX_ADDRESSES: usize = 64;
 /// A rate or token limit; beyond it the limit is no limit.
 pub const MAX_RATE: u64 = 1_000_000_000_000;
 /// The window of `session_limit` when `session_type` is absent.

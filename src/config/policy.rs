@@ -168,7 +168,7 @@ pub struct Policy {
     pub weights: Vec<(String, u32)>,
     /// A provider slower than this counts as slow.
     pub latency_threshold: Duration,
-    /// Between two probes of one provider.
+    /// Between two checks of a provider that is out.
     pub health_check_interval: Duration,
     /// `policy.priority`, or what `policy.strategy` means.
     pub priority: Priority,

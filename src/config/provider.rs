@@ -1,6 +1,6 @@
 //! Providers: the types we know, as data, and one configured provider.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::base_url::BaseUrl;
 use super::money::MicroUsdPerMillion;
@@ -133,6 +133,8 @@ pub struct Provider {
     pub api_keys: Vec<Secret>,
     /// The API root.
     pub base_url: BaseUrl,
+    /// Where it is, instead of what the host of `base_url` resolves to; empty to resolve that.
+    pub addresses: Vec<SocketAddr>,
     /// The model for a request that names only the provider.
     pub model: Option<String>,
     /// Names served, for bare-model routing and `GET /v1/models`; begins with `model`.

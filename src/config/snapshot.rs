@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
+    net::SocketAddr,
 };
 
 use super::{
@@ -48,6 +49,8 @@ pub struct Upstream {
     pub kind: ProviderType,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Its addresses where the configuration names them; else they are resolved.
+    pub addresses: Vec<SocketAddr>,
     /// Its keys.
     pub keys: Vec<Key>,
     /// Whether any of them has a limit.
@@ -74,6 +77,7 @@ pub struct Key {
     pub budget: KeyBudget,
     chat: Vec<u8>,
     embeddings: Vec<u8>,
+    models: Vec<u8>,
 }
 
 impl fmt::Debug for Key {
@@ -93,6 +97,12 @@ impl Key {
     #[must_use]
     pub fn embeddings_head(&self) -> &[u8] {
         &self.embeddings
+    }
+
+    /// The same for `GET models`, which has no body.
+    #[must_use]
+    pub fn models_head(&self) -> &[u8] {
+        &self.models
     }
 }
 
@@ -264,14 +274,16 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         .api_keys
         .iter()
         .map(|key| {
-            let head = |path: &str| {
+            let head = |method: &str, path: &str| {
                 let mut head = format!(
-                    "POST {}{} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n",
+                    "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n",
                     provider.base_url.path,
-                    path,
                     provider.base_url.authority(),
                     key.expose()
                 );
+                if method == "POST" {
+                    head.push_str("content-type: application/json\r\n");
+                }
                 if let Some(organization) = &provider.organization {
                     head.push_str(&format!("openai-organization: {organization}\r\n"));
                 }
@@ -283,8 +295,9 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
             Key {
                 budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
                 masked: key.masked(),
-                chat: head("/chat/completions"),
-                embeddings: head("/embeddings"),
+                chat: head("POST", "/chat/completions"),
+                embeddings: head("POST", "/embeddings"),
+                models: head("GET", "/models"),
             }
         })
         .collect();
@@ -293,6 +306,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
         base_url: provider.base_url.clone(),
+        addresses: provider.addresses.clone(),
         counts_tokens: keys.iter().any(|key| key.budget.counts_tokens()),
         limited: keys.iter().any(|key| key.budget.is_limited()),
         keys,

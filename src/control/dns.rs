@@ -11,10 +11,10 @@ const EVERY: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Resolves every provider's name now and every 30 s, and tells the shards what changed. A name that cannot be
-/// resolved keeps its last addresses.
+/// resolved keeps its last addresses. Those that the configuration names addresses for are not resolved.
 pub async fn keep_resolved(plane: Arc<Plane>) {
     for (index, upstream) in plane.snapshot.providers.iter().enumerate() {
-        if upstream.base_url.host.parse::<std::net::IpAddr>().is_ok() {
+        if !upstream.addresses.is_empty() || upstream.base_url.host.parse::<std::net::IpAddr>().is_ok() {
             continue;
         }
         let (plane, host, port) =

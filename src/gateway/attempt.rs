@@ -166,6 +166,7 @@ pub async fn send<'a>(
             .await;
         match exchanged {
             Ok(head) => {
+                connection.answered();
                 account.first_byte();
                 learn::from(shard, outgoing, account, &connection, &head);
                 let why = why(head.status);
@@ -191,6 +192,7 @@ pub async fn send<'a>(
                 // A fresh connection has served nothing, so a second failure is not replayable.
             }
             Err(failed) => {
+                connection.failed(&failed.kind);
                 account.detail = Some(failed.kind.to_string());
                 let began = matches!(failed.kind, FailureKind::Violation(_));
                 let error = failure::upstream(provider, failure::of_exchange(&failed.kind, began));

@@ -84,7 +84,8 @@ impl Hedging {
     }
 }
 
-/// An answer that has begun.
+/// An answer that has begun. It is on the heap with its attempt's future.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Ready<'a> {
     /// One that is no stream: its head has come.
     Answer(Answer<'a>),

@@ -25,6 +25,7 @@ use super::{
     account::Account,
     balance::{self, Balance},
     budget::{self, Budget, Note},
+    check,
     hedge::Hedging,
     metrics::Metrics,
     overload::GateLook,
@@ -319,6 +320,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
 
     let counting = Rc::clone(&shard);
     time::on_tick(Rc::new(move |_| counting.budget.tick()));
+    check::begin(&shard, shards.len());
     let (telling, port) = (Rc::clone(&shard), shard.budget.port());
     monoio::spawn(port.run(move |from, note| match note {
         Note::News(news) => telling.balance.heard(news, telling.budget.now()),

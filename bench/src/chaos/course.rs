@@ -101,6 +101,7 @@ fn disturbed(
         Trouble::Outage => verdict::outage(&calls, &arrivals, &moments),
         Trouble::KeyRevoked => verdict::key_revoked(&calls, &arrivals, &moments, &provider_key(0, AT_FAULT)),
         Trouble::KeySlow => verdict::bimodal(&calls, &moments),
+        Trouble::BlackHoles => verdict::black_holes(&calls, &arrivals, &moments),
         _ => verdict::one_of_three(&calls, &arrivals, &moments),
     };
     finding.failed("before the fault", sight::failures(&calls, &(f64::NEG_INFINITY..fault_s)));

@@ -3,8 +3,9 @@
 use std::{
     fmt::Write as _,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
+    time::Duration,
 };
 
 use super::{
@@ -32,6 +33,10 @@ const RECORDS: usize = 1_000_000;
 const ATTEMPT: &str = "1s";
 /// How long it is to wait before that: well below what may be added to the latency.
 const INTERVAL: &str = "10ms";
+/// Connections that wait at an address that may become a black hole: few, so that they are soon all there are.
+const BACKLOG: usize = 64;
+/// A connection to this machine that is not made by then is not going to be.
+const DROPPED: Duration = Duration::from_millis(100);
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// The key numbered `key` of the provider numbered `provider`.
@@ -44,16 +49,21 @@ fn name(provider: usize) -> &'static str {
     NAMES.get(provider).unwrap_or(&"more")
 }
 
-/// A provider.
+/// A provider, or one of its addresses.
 #[derive(Debug)]
 struct Provider {
     number: usize,
+    /// Which of its addresses.
+    nth: usize,
+    may_vanish: bool,
     port: u16,
     capacity: Option<usize>,
     /// `None` while it is dead.
     process: Option<Process>,
     /// What it had on record when it was killed.
     before: Vec<Record>,
+    /// What waits to be accepted, so that nothing else can.
+    waiting: Vec<TcpStream>,
 }
 
 impl Provider {
@@ -68,7 +78,8 @@ impl Provider {
             format!("--record={RECORDS}"),
         ];
         args.extend(self.capacity.map(|seats| format!("--capacity={seats}")));
-        let log = dir.path(&format!("{}.out", name(self.number)));
+        args.extend(self.may_vanish.then(|| format!("--backlog={BACKLOG}")));
+        let log = dir.path(&format!("{}-{}.out", name(self.number), self.nth));
         let mut process = Process::start(&allowed_cpus(), &std::env::current_exe()?, &args, log)?;
         let ready = process.wait_for(self.addr());
         ready.map_err(|error| io::Error::other(format!("provider {}: {error}", name(self.number))))?;
@@ -102,6 +113,23 @@ impl Provider {
         self.process.take().map_or(Ok(()), |process| process.signal("KILL"))
     }
 
+    /// Stops its process, and fills the queue of connections that wait for it, so that the kernel drops all others.
+    fn vanish(&mut self) -> io::Result<()> {
+        self.signal("STOP")?;
+        while let Ok(one) = TcpStream::connect_timeout(&self.addr(), DROPPED) {
+            self.waiting.push(one);
+            if self.waiting.len() > 2 * BACKLOG {
+                return Err(io::Error::other("a stopped process takes connections without end"));
+            }
+        }
+        Ok(())
+    }
+
+    fn appear(&mut self) -> io::Result<()> {
+        self.waiting.clear();
+        self.signal("CONT")
+    }
+
     fn signal(&self, name: &str) -> io::Result<()> {
         self.process.as_ref().map_or(Ok(()), |process| process.signal(name))
     }
@@ -124,13 +152,19 @@ impl Fleet {
         let dir = TempDir::new()?;
         let mut providers = Vec::new();
         for number in 0..scenario.providers {
-            let (port, capacity) = (free_port()?, scenario.capacity);
-            let mut provider = Provider { number, port, capacity, process: None, before: Vec::new() };
-            provider.launch(&dir)?;
-            providers.push(provider);
+            let may_vanish = scenario.trouble == Trouble::BlackHoles && number == AT_FAULT;
+            for nth in 0..if number == AT_FAULT { scenario.addresses } else { 1 } {
+                let (port, capacity) = (free_port()?, scenario.capacity);
+                let (before, waiting) = (Vec::new(), Vec::new());
+                let mut provider =
+                    Provider { number, nth, may_vanish, port, capacity, process: None, before, waiting };
+                provider.launch(&dir)?;
+                providers.push(provider);
+            }
         }
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let ports: Vec<u16> = providers.iter().map(|provider| provider.port).collect();
+        let of = |number| providers.iter().filter(move |one| one.number == number).map(|one| one.port);
+        let ports: Vec<Vec<u16>> = (0..scenario.providers).map(|number| of(number).collect()).collect();
         let file = dir.write("gateway.yaml", &config(scenario, addr, &ports))?;
         let args = ["serve".to_owned(), "--config".into(), file.display().to_string()];
         let mut gateway = Process::start(&allowed_cpus(), program, &args, dir.path("gateway.out"))?;
@@ -140,6 +174,9 @@ impl Fleet {
 
     /// Makes `trouble`.
     pub(super) fn begin(&mut self, trouble: Trouble) -> io::Result<()> {
+        if trouble == Trouble::BlackHoles {
+            return self.black_holes().try_for_each(Provider::vanish);
+        }
         let faulty = |provider: &&mut Provider| provider.number == AT_FAULT;
         match (trouble, self.providers.iter_mut().find(faulty)) {
             (Trouble::Stalls, Some(provider)) => provider.signal("STOP"),
@@ -150,12 +187,20 @@ impl Fleet {
 
     /// Ends it.
     pub(super) fn mend(&mut self, trouble: Trouble) -> io::Result<()> {
+        if trouble == Trouble::BlackHoles {
+            return self.black_holes().try_for_each(Provider::appear);
+        }
         let faulty = |provider: &&mut Provider| provider.number == AT_FAULT;
         match (trouble, self.providers.iter_mut().find(faulty)) {
             (Trouble::Stalls, Some(provider)) => provider.signal("CONT"),
             (Trouble::Dies, Some(provider)) => provider.launch(&self.dir),
             _ => self.order(trouble, false),
         }
+    }
+
+    /// Every other address of the provider at fault.
+    fn black_holes(&mut self) -> impl Iterator<Item = &mut Provider> {
+        self.providers.iter_mut().filter(|one| one.may_vanish && one.nth % 2 == 1)
     }
 
     fn order(&self, trouble: Trouble, begin: bool) -> io::Result<()> {
@@ -174,7 +219,9 @@ impl Fleet {
             let stats: serde_json::Value = serde_json::from_slice(&stats)?;
             let record = provider.record()?;
             whole &= stats.get("requests").and_then(serde_json::Value::as_u64) <= Some(record.len() as u64);
-            let all = provider.before.iter().chain(&record);
+            // Checks of the gateway's own are no requests.
+            let asked = |one: &&Record| one.endpoint.ends_with("/completions");
+            let all = provider.before.iter().chain(&record).filter(asked);
             arrivals.extend(all.map(|one| Arrival {
                 at_s: one.unix_s,
                 provider: provider.number,
@@ -195,8 +242,8 @@ impl Fleet {
     }
 }
 
-/// The gateway's configuration, with providers that listen on `ports`.
-fn config(scenario: &Scenario, addr: SocketAddr, ports: &[u16]) -> String {
+/// The gateway's configuration, with providers that listen on `ports`, each on one or on several.
+fn config(scenario: &Scenario, addr: SocketAddr, ports: &[Vec<u16>]) -> String {
     let choice = match scenario.trouble {
         Trouble::KeySlow => "strategy: performance_optimized",
         _ => "algorithm: round_robin",
@@ -213,13 +260,19 @@ fn config(scenario: &Scenario, addr: SocketAddr, ports: &[u16]) -> String {
          load_balancer: {{key_rotation: {{strategy: smart, cooldown_period: {seconds}s, \
          max_keys_per_provider: 10}}}}\nllm_providers:\n"
     );
-    for (provider, port) in ports.iter().enumerate() {
+    for (provider, ports) in ports.iter().enumerate() {
+        let port = ports.first().copied().unwrap_or_default();
+        let addresses: Vec<_> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let addresses = match addresses.as_slice() {
+            [_] => String::new(),
+            several => format!(", addresses: [{}]", several.join(", ")),
+        };
         let keys: Vec<_> = (0..scenario.keys).map(|key| provider_key(provider, key)).collect();
         let limits =
             scenario.told().map_or_else(String::new, |most| format!(", limits: {{max_concurrent: {most}}}"));
         let _ = writeln!(
             config,
-            "  - {{id: {}, type: custom, api_keys: [{}], base_url: \"http://127.0.0.1:{port}/v1\"{limits}}}",
+            "  - {{id: {}, type: custom, api_keys: [{}], base_url: \"http://127.0.0.1:{port}/v1\"{addresses}{limits}}}",
             name(provider),
             keys.join(", ")
         );
@@ -246,7 +299,8 @@ mod tests {
     fn the_alias_stands_for_all_providers_and_limits_are_told_where_they_should_be() {
         let of = |name: &str, ports: &[u16]| {
             let scenario = scenario::all().into_iter().find(|one| one.name == name).unwrap();
-            config(&scenario, SocketAddr::from(([127, 0, 0, 1], 9)), ports)
+            let ports: Vec<_> = ports.iter().map(|&port| vec![port]).collect();
+            config(&scenario, SocketAddr::from(([127, 0, 0, 1], 9)), &ports)
         };
         let three = of("one-of-three-fails", &[1, 2, 3]);
         let alias = "fast: [\"one:gpt-4o-mini\", \"two:gpt-4o-mini\", \"three:gpt-4o-mini\"]";

@@ -104,7 +104,7 @@ mod tests {
         let names: Vec<_> = chosen.selected().unwrap().iter().map(|scenario| scenario.name).collect();
         assert_eq!((names, chosen.programs().unwrap().len()), (vec!["outage", "bimodal"], 2));
         assert!(settings("--scenario one-of-four").unwrap().selected().is_err());
-        assert_eq!(settings("").unwrap().selected().unwrap().len(), 12);
+        assert_eq!(settings("").unwrap().selected().unwrap().len(), 13);
         assert!(settings("--seconds 4").is_err(), "too short to tell a fault's effect once it has settled");
     }
 }

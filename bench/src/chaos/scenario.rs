@@ -32,6 +32,8 @@ pub(super) enum Trouble {
     Limits,
     /// One provider's process is killed and is back later.
     Dies,
+    /// Half of the addresses of one provider drop what is sent to them.
+    BlackHoles,
     /// One provider fails and works in turn.
     Flaps,
     /// One provider answers bytes that are not HTTP.
@@ -70,7 +72,11 @@ impl Trouble {
             Trouble::KeySlow => {
                 Some((format!("{{\"slow_keys\":{{\"{key}\":10}}}}"), "{\"slow_keys\":{}}".into()))
             }
-            Trouble::Stalls | Trouble::Dies | Trouble::Overload { .. } | Trouble::Unfair => None,
+            Trouble::Stalls
+            | Trouble::Dies
+            | Trouble::BlackHoles
+            | Trouble::Overload { .. }
+            | Trouble::Unfair => None,
         }
     }
 
@@ -91,6 +97,8 @@ pub(super) struct Scenario {
     pub(super) providers: usize,
     /// Keys of each.
     pub(super) keys: usize,
+    /// Addresses of the one that may be at fault, each a process of its own.
+    pub(super) addresses: usize,
     /// Requests that a provider serves at a time; the others wait.
     pub(super) capacity: Option<usize>,
 }
@@ -118,8 +126,15 @@ impl Scenario {
 
 /// All scenarios.
 pub(super) fn all() -> Vec<Scenario> {
-    let three =
-        |name, about, trouble| Scenario { name, about, trouble, providers: 3, keys: 1, capacity: None };
+    let three = |name, about, trouble| Scenario {
+        name,
+        about,
+        trouble,
+        providers: 3,
+        keys: 1,
+        addresses: 1,
+        capacity: None,
+    };
     let keys = |name, about, trouble| Scenario { providers: 1, keys: 3, ..three(name, about, trouble) };
     let bounded = |name, about, trouble, seats| Scenario {
         providers: 1,
@@ -133,6 +148,14 @@ pub(super) fn all() -> Vec<Scenario> {
         three("one-of-three-dies", "one of three providers is killed and started again", Trouble::Dies),
         three("one-of-three-flaps", "one of three providers fails and works in turn", Trouble::Flaps),
         three("one-of-three-corrupts", "one of three providers answers what is not HTTP", Trouble::Corrupts),
+        Scenario {
+            addresses: 4,
+            ..three(
+                "addresses-black-holed",
+                "two of the four addresses of one of three providers drop what comes",
+                Trouble::BlackHoles,
+            )
+        },
         three("outage", "all three providers answer 500", Trouble::Outage),
         keys("key-revoked", "one of three keys of a provider is answered 401", Trouble::KeyRevoked),
         keys("bimodal", "one of three keys is 10 x slower, with performance_optimized", Trouble::KeySlow),

@@ -171,6 +171,14 @@ pub(super) fn one_of_three(calls: &[Call], arrivals: &[Arrival], moments: &Momen
     checks
 }
 
+/// Of three providers, one lost half of its addresses for a while, but not its share.
+pub(super) fn black_holes(calls: &[Call], arrivals: &[Arrival], moments: &Moments) -> Vec<Check> {
+    let mut checks = one_of_three(calls, arrivals, moments);
+    let kept = share(arrivals, &moments.settled(), |one| one.provider == AT_FAULT);
+    checks.push(Check::new("share from 3 s after it", kept, Bound::AtLeast(OF_SHARE / 3.0), 3));
+    checks
+}
+
 /// All of three providers failed and were then well again.
 pub(super) fn outage(calls: &[Call], arrivals: &[Arrival], moments: &Moments) -> Vec<Check> {
     let mut checks = baseline(calls, arrivals, moments, 3);

@@ -56,6 +56,14 @@ fn a_provider_that_is_avoided_and_returns_is_not_noticed() {
 }
 
 #[test]
+fn a_provider_that_loses_addresses_must_keep_its_share() {
+    let calls = calls(30.0, |at_s| call(at_s, 20.0, 200));
+    assert_eq!(failing(&black_holes(&calls, &arrivals(avoided), &MOMENTS)), ["share from 3 s after it"]);
+    let briefly = |at_s| if (11.0..13.0).contains(&at_s) { vec![0, 2] } else { vec![0, 1, 2] };
+    assert_eq!(failing(&black_holes(&calls, &arrivals(briefly), &MOMENTS)), [""; 0]);
+}
+
+#[test]
 fn errors_delays_and_a_share_that_is_not_given_back_are() {
     let well = |at_s| call(at_s, 20.0, 200);
     let late = calls(30.0, |at_s| if at_s == 25.0 { call(at_s, 20.0, 502) } else { well(at_s) });

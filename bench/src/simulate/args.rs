@@ -49,6 +49,9 @@ pub struct SimulateArgs {
     /// Requests served at a time; the others wait
     #[arg(long)]
     capacity: Option<usize>,
+    /// Connections that wait to be accepted
+    #[arg(long)]
+    backlog: Option<i32>,
     /// Requests kept in the record, per shard
     #[arg(long, default_value_t = 0)]
     record: usize,
@@ -80,6 +83,7 @@ pub fn run(args: &SimulateArgs) -> io::Result<()> {
         listen: args.listen,
         shards: args.shards,
         pin: (!args.cpus.is_empty()).then(|| args.cpus.clone()),
+        backlog: args.backlog,
         tls: args.tls_cert.clone().zip(args.tls_key.clone()),
         record: RecordSettings::keep(args.record),
         latency: args.latency,

@@ -22,6 +22,7 @@ use coo_shards::{
     time::{end_idle, next_tick},
     tls::{self, Session},
 };
+use socket2::SockRef;
 
 use super::{
     deliver::{self, End, Terms},
@@ -77,6 +78,10 @@ pub fn start(settings: Settings) -> io::Result<Simulator> {
         }
     };
     let listeners = listen::bind(settings.listen, shards)?;
+    if let Some(backlog) = settings.backlog {
+        // listen(2) on a socket that listens changes the length of its queue.
+        listeners.iter().try_for_each(|listener| SockRef::from(listener).listen(backlog))?;
+    }
     let addr = match listeners.first() {
         Some(listener) => listener.local_addr()?,
         None => settings.listen,

@@ -14,6 +14,9 @@ pub struct Settings {
     pub shards: usize,
     /// CPU of each shard; unpinned where `None` or too short.
     pub pin: Option<Vec<usize>>,
+    /// Connections that wait to be accepted, beyond which the kernel drops more; as many as for a gateway where
+    /// `None`.
+    pub backlog: Option<i32>,
     /// PEM files of a certificate chain and its key; plain HTTP where `None`.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// What is kept of the requests received.
@@ -66,6 +69,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             shards: 1,
             pin: None,
+            backlog: None,
             tls: None,
             record: RecordSettings::default(),
             latency: Latency::None,

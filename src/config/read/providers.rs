@@ -1,5 +1,7 @@
 //! Section `llm_providers`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::{header_secret, headers, id, limits};
 use crate::config::base_url::BaseUrl;
 use crate::config::field::{Field, Section};
@@ -46,6 +48,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
     let id = provider_id(section, enabled, names);
     let kind = kind(section, id.as_deref());
     let base_url = kind.and_then(|kind| base_url(section, kind));
+    let addresses = base_url.as_ref().map(|url| addresses(section, url.port)).unwrap_or_default();
     let model = section.get("model").and_then(|field| model_name(&field));
     let models = models(section, model.as_deref());
     let organization = section.get("organization").and_then(|field| {
@@ -66,6 +69,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         enabled,
         api_keys,
         base_url: base_url?,
+        addresses,
         model,
         models,
         headers,
@@ -122,6 +126,29 @@ fn base_url(section: &Section<'_>, kind: ProviderType) -> Option<BaseUrl> {
             None
         }
     }
+}
+
+/// Addresses, each once; those without a port get that of the URL.
+fn addresses(section: &Section<'_>, port: u16) -> Vec<SocketAddr> {
+    let mut out = Vec::new();
+    for (item, text) in section.get("addresses").map(|field| field.texts()).unwrap_or_default() {
+        let read = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, port)));
+        match read {
+            Ok(address) if address.port() == 0 => item.error("port 0 is no port to connect to", None),
+            Ok(address) if !out.contains(&address) => out.push(address),
+            Ok(_) => {}
+            Err(_) => {
+                let help = "such as 192.0.2.1, 192.0.2.1:8000 or [2001:db8::1]:8000".to_owned();
+                item.error(format!("{} is not an address", item.quoted()), Some(help));
+            }
+        }
+    }
+    if out.len() > MAX_ADDRESSES
+        && let Some(field) = section.get("addresses")
+    {
+        field.error(format!("at most {MAX_ADDRESSES} addresses"), None);
+    }
+    out
 }
 
 fn api_keys(section: &Section<'_>) -> Vec<Secret> {

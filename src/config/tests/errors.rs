@@ -179,6 +179,10 @@ fn every_error_has_its_place_and_words() {
             "1:49 llm_providers[0].base_url: `host`: must begin with https:// or http://",
         ),
         (
+            "llm_providers: [{id: a, type: openai, addresses: [192.0.2.1, host], api_keys: [k]}]\n".into(),
+            "1:62 llm_providers[0].addresses[1]: `host` is not an address | such as 192.0.2.1, 192.0.2.1:8000 or [2001:db8::1]:8000",
+        ),
+        (
             "llm_providers: [{id: a, type: openai, base_url: 'https://u:pw@h', api_keys: [k]}]\n".into(),
             "1:49 llm_providers[0].base_url: this value: must not carry a user name or password; use api_keys or headers",
         ),

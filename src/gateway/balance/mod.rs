@@ -3,6 +3,7 @@
 //! The strategies and what a key's health is are in [`super::select`], pure; here they meet requests. Each shard
 //! knows what it saw itself, and when it finds that a key or a provider is to rest it tells the others.
 
+mod checks;
 mod rules;
 mod tried;
 
@@ -20,6 +21,7 @@ use super::{
     route::Plan,
     select::{
         Candidate, Rng, Strategies,
+        check::{Schedule, Telling},
         health::{Failure, HealthRules, KeyHealth, Standing},
         outlier::Ejection,
         retry::{RetryBudget, backoff},
@@ -30,6 +32,7 @@ use crate::config::{
     Algorithm,
     snapshot::{ProviderId, Snapshot, Upstream},
 };
+pub use checks::Check;
 pub use rules::Rules;
 pub use tried::Tried;
 
@@ -77,8 +80,12 @@ pub enum Hope {
 pub enum News {
     /// A key is to rest until then; 0: it works again.
     Key(ProviderId, usize, Millis),
+    /// A key was refused, and is to rest until then.
+    Revoked(ProviderId, usize, Millis),
     /// A provider is ejected until then; 0: it works again.
     Provider(ProviderId, Millis),
+    /// Whether checks tell how a provider is.
+    Checks(ProviderId, Telling),
 }
 
 /// A request under way with a key.
@@ -87,6 +94,7 @@ pub struct Underway {
     provider: ProviderId,
     key: usize,
     ask: Ask,
+    began: Millis,
     /// When, where the algorithm looks at speed.
     sent: Option<Instant>,
     /// How long it took until something came that counts: of a stream its first token, else the head.
@@ -98,8 +106,7 @@ pub struct Underway {
 #[derive(Debug)]
 struct KeyState {
     health: KeyHealth,
-    /// Until when it rests as another shard found.
-    heard: Millis,
+    checks: Schedule,
     in_flight: u32,
     speed: Speed,
 }
@@ -107,24 +114,10 @@ struct KeyState {
 #[derive(Debug)]
 struct ProviderState {
     ejection: Ejection,
-    /// Until when it is out as another shard found.
-    heard: Millis,
+    checks: Schedule,
+    telling: Telling,
     weight: u32,
     keys: Vec<KeyState>,
-}
-
-impl KeyState {
-    /// Whether it works, as far as this shard and the others know.
-    fn works(&self, now: Millis, rules: &Rules) -> bool {
-        self.heard <= now && self.health.is_available(now, &rules.health)
-    }
-}
-
-impl ProviderState {
-    /// Whether it is in use, as far as this shard and the others know.
-    fn in_use(&self, now: Millis, rules: &Rules) -> bool {
-        self.heard <= now && self.ejection.is_available(now, &rules.ejection)
-    }
 }
 
 #[derive(Debug)]
@@ -156,8 +149,12 @@ impl Balance {
         });
         let counts: Vec<usize> = routes.chain(snapshot.providers.iter().map(keys)).collect();
         let seed = shard as u64 + 1;
-        let key =
-            || KeyState { health: KeyHealth::new(), heard: 0, in_flight: 0, speed: Speed::new(SPEED_MEMORY) };
+        let key = || KeyState {
+            health: KeyHealth::new(),
+            checks: Schedule::default(),
+            in_flight: 0,
+            speed: Speed::new(SPEED_MEMORY),
+        };
         // A provider without a weight among some that have one gets none.
         let weight = |id: &str| match rules.weights.iter().find(|(name, _)| name == id) {
             Some((_, weight)) => *weight,
@@ -168,7 +165,8 @@ impl Balance {
             .iter()
             .map(|provider| ProviderState {
                 ejection: Ejection::new(),
-                heard: 0,
+                checks: Schedule::default(),
+                telling: Telling::default(),
                 weight: weight(&provider.id),
                 keys: provider.keys.iter().map(|_| key()).collect(),
             })
@@ -256,7 +254,7 @@ impl Balance {
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
                 let possible = allows && possible(target, &rests, key);
-                let works = in_use && state.works(now, &self.rules);
+                let works = in_use && state.works(now, known.telling, &self.rules);
                 any |= possible;
                 well |= possible && works;
                 room |= possible && works && has_room;
@@ -303,7 +301,8 @@ impl Balance {
                 } else if let Some(known) = providers.get(provider)
                     && let Some(state) = known.keys.get(key)
                 {
-                    candidate.available &= known.in_use(now, &self.rules) && state.works(now, &self.rules);
+                    candidate.available &=
+                        known.in_use(now, &self.rules) && state.works(now, known.telling, &self.rules);
                 }
             }
         }
@@ -323,11 +322,11 @@ impl Balance {
             let Some(known) = state.providers.get(provider).filter(|_| plan.allows(provider)) else {
                 continue;
             };
-            if known.heard > now || known.ejection.is_out() {
+            if known.ejection.is_out() {
                 continue;
             }
             for (key, of_key) in known.keys.iter().enumerate().take(self.rules.max_keys) {
-                if !of_key.works(now, &self.rules) {
+                if !of_key.works(now, known.telling, &self.rules) {
                     continue;
                 }
                 if tried.has(target, key) {
@@ -374,13 +373,13 @@ impl Balance {
             }
         }
         let sent = self.looks_at_speed().then(Instant::now);
-        Underway { provider, key, ask, sent, first: None, told: false }
+        Underway { provider, key, ask, began: now, sent, first: None, told: false }
     }
 
     /// Takes what an attempt showed; what other shards should know.
     pub fn told(&self, underway: &mut Underway, outcome: Outcome, now: Millis) -> Vec<News> {
         underway.told = true;
-        let &mut Underway { provider, key, ask, sent, .. } = underway;
+        let &mut Underway { provider, key, ask, began, sent, .. } = underway;
         let mut state = self.state.borrow_mut();
         let State { providers, rng, .. } = &mut *state;
         let Some(known) = providers.get_mut(provider) else { return Vec::new() };
@@ -391,6 +390,8 @@ impl Balance {
         let (health, ejection) = (&self.rules.health, &self.rules.ejection);
         let was = (of_key.health.standing(now, health), known.ejection.is_out());
         match outcome {
+            // One that was sent before it came back, and took until now to fail, says what was known.
+            Outcome::Failed if began < known.ejection.in_since().max(of_key.health.up_since()) => {}
             Outcome::Answered => {
                 if !ask.is_stream {
                     underway.first = sent.map(|sent| sent.elapsed());
@@ -421,13 +422,18 @@ impl Balance {
         let rests = |standing| matches!(standing, Standing::Resting | Standing::Revoked);
         let is = of_key.health.standing(now, health);
         let mut news = Vec::new();
-        if rests(is) && !rests(was.0) {
+        if is == Standing::Revoked && was.0 != Standing::Revoked {
+            news.push(News::Revoked(provider, key, of_key.health.rests_until()));
+        } else if rests(is) && !rests(was.0) {
             news.push(News::Key(provider, key, of_key.health.rests_until()));
         } else if matches!(was.0, Standing::Probing) && !rests(is) && outcome == Outcome::Answered {
             news.push(News::Key(provider, key, 0));
         }
         match (was.1, known.ejection.is_out()) {
-            (false, true) => news.push(News::Provider(provider, now + self.rules.ejection.base)),
+            (false, true) => {
+                known.telling = known.telling.anew();
+                news.push(News::Provider(provider, now + self.rules.ejection.base));
+            }
             (true, false) => news.push(News::Provider(provider, 0)),
             _ => {}
         }
@@ -469,27 +475,6 @@ impl Balance {
         }
     }
 
-    /// Takes what another shard found.
-    pub fn heard(&self, news: News, now: Millis) {
-        let mut state = self.state.borrow_mut();
-        match news {
-            News::Key(provider, key, until) => {
-                let known = state.providers.get_mut(provider);
-                if let Some(key) = known.and_then(|known| known.keys.get_mut(key)) {
-                    key.heard = until;
-                    if until == 0 {
-                        key.health.reinstate(now);
-                    }
-                }
-            }
-            News::Provider(provider, until) => {
-                if let Some(known) = state.providers.get_mut(provider) {
-                    known.heard = until;
-                }
-            }
-        }
-    }
-
     /// For metrics: each key's requests in flight, whether it is in use, and its share of failures; and whether
     /// its provider is in use.
     #[must_use]
@@ -504,7 +489,7 @@ impl Balance {
                     key,
                     in_flight: state.in_flight,
                     error: state.health.error(now, &self.rules.health),
-                    is_up: in_use && state.works(now, &self.rules),
+                    is_up: in_use && state.works(now, known.telling, &self.rules),
                 });
             }
         }

@@ -28,6 +28,8 @@ pub struct Rules {
     /// When an answer is late enough for a second attempt beside the first.
     pub hedge: Option<Hedge>,
     pub(super) interval: Millis,
+    /// Between two checks of one that is out.
+    pub check_interval: Millis,
     pub(super) health: HealthRules,
     pub(super) ejection: EjectionRules,
 }
@@ -36,8 +38,8 @@ impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn new(policy: &Policy, rotation: &KeyRotation) -> Self {
-        // Within two intervals after it works again a provider has all of its share: at worst it rests for one and
-        // a quarter and then starts for half of one.
+        // Within two intervals after it works again a provider has all of its share: at worst it is checked after
+        // one, or where requests probe it rests for one and a quarter, and then it starts for half of one.
         let interval = millis(policy.health_check_interval);
         Self {
             algorithm: policy.algorithm,
@@ -49,6 +51,7 @@ impl Rules {
             attempt_timeout: policy.retry.timeout,
             hedge: policy.hedge,
             interval: millis(policy.retry.interval),
+            check_interval: interval,
             health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },
             ejection: EjectionRules {
                 base: interval / 2,

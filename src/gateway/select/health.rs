@@ -134,6 +134,27 @@ impl KeyHealth {
         }
     }
 
+    /// Whether it is out of use, and until it is known to work again.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!(self.state, State::Down { .. })
+    }
+
+    /// Since when it is in use again; 0 where it is not, or always was.
+    #[must_use]
+    pub fn up_since(&self) -> Millis {
+        match self.state {
+            State::Up { since } => since,
+            State::Down { .. } => 0,
+        }
+    }
+
+    /// Whether that is because it was refused (401, 403).
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        matches!(self.state, State::Down { revoked: true, .. })
+    }
+
     /// Whether a request may be sent with it.
     #[must_use]
     pub fn is_available(&self, now: Millis, rules: &HealthRules) -> bool {
@@ -244,6 +265,17 @@ impl KeyHealth {
             self.state = State::Up { since: now.max(1) };
         }
         self.consecutive = 0;
+    }
+
+    /// Another shard found that it is to rest, or was refused.
+    pub fn heard(&mut self, until: Millis, revoked: bool) {
+        let before = if self.is_down() { self.rests_until() } else { 0 };
+        self.down(until.max(before), revoked || self.is_revoked());
+    }
+
+    /// A check found that it does not work yet.
+    pub fn rest_again(&mut self, now: Millis, rules: &HealthRules, rng: &mut Rng) {
+        self.rest(now, rules, rng);
     }
 
     fn rest(&mut self, now: Millis, rules: &HealthRules, rng: &mut Rng) {

@@ -5,6 +5,7 @@
 //! [`retry::RetryBudget`]).
 
 mod candidate;
+pub mod check;
 pub mod health;
 mod hybrid;
 pub mod latency;

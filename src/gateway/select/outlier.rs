@@ -104,6 +104,34 @@ impl Ejection {
         matches!(self.state, State::Out { .. })
     }
 
+    /// Since when it is in use again; 0 where it is not, or always was.
+    #[must_use]
+    pub fn in_since(&self) -> Millis {
+        match self.state {
+            State::In { since } => since,
+            State::Out { .. } => 0,
+        }
+    }
+
+    /// Another shard found that it does not work.
+    pub fn heard(&mut self, until: Millis) {
+        if let State::In { .. } = self.state {
+            self.state = State::Out { probe: Probe::after(until) };
+            self.consecutive = 0;
+            (self.requests, self.failures) = (0, 0);
+        }
+    }
+
+    /// A check, or a request on another shard, found that it works again. That is not a request of this shard's:
+    /// if the first one fails, it is out again.
+    pub fn reinstate(&mut self, now: Millis, rules: &EjectionRules) {
+        if self.is_out() {
+            self.state = State::In { since: now.max(1) };
+            self.consecutive = rules.consecutive.saturating_sub(1);
+            (self.requests, self.failures) = (0, 0);
+        }
+    }
+
     /// The share of its load that it is to get, above 0 to 1: to be multiplied with that of a key.
     #[must_use]
     pub fn ramp(&self, now: Millis, rules: &EjectionRules) -> f32 {

@@ -105,6 +105,22 @@ fn one_request_at_a_time_probes_and_then_load_grows() {
 }
 
 #[test]
+fn one_that_a_check_brought_back_is_out_again_at_its_first_failure() {
+    let mut rng = Rng::new(1);
+    let mut provider = Ejection::new();
+    provider.heard(5000);
+    assert!(provider.is_out() && !provider.is_available(4999, &RULES) && provider.is_available(5000, &RULES));
+    provider.reinstate(6000, &RULES);
+    assert!(!provider.is_out() && provider.ramp(6000, &RULES) < 0.2);
+    provider.failure(6001, &RULES, &mut rng);
+    assert!(provider.is_out());
+    provider.reinstate(7000, &RULES);
+    provider.success(7001, &RULES);
+    provider.failure(7002, &RULES, &mut rng);
+    assert!(!provider.is_out(), "it had worked");
+}
+
+#[test]
 fn time_out_grows_with_each_ejection_and_shrinks_with_good_time() {
     let rng = &mut Rng::new(4);
     let mut provider = Ejection::new();

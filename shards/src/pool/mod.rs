@@ -1,5 +1,13 @@
 //! Upstream connections of one shard: kept alive and reused per origin, most recently used first, so that the
 //! warm ones stay warm and the rest time out.
+//!
+//! An origin may have several addresses. One that takes no connections, or does not answer on them, is left out
+//! for a while ([`address`]), and while one is slow to connect the next is tried beside it ([`dial`]).
+
+mod address;
+mod dial;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::RefCell,
@@ -15,8 +23,9 @@ use std::{
 
 use rustls::{ClientConfig, pki_types::ServerName};
 
+use self::address::Address;
 use crate::{
-    http1::client::Connection,
+    http1::client::{Connection, FailureKind},
     stream,
     time::{self, TICK_MS},
     tls::Session,
@@ -27,8 +36,10 @@ use crate::{
 const TRUST_MS: u64 = 2 * TICK_MS;
 /// How often idle connections are swept for timeouts and closed peers.
 const SWEEP_MS: u64 = 1000;
-/// Addresses of one origin tried before a connection attempt fails.
-const MAX_ADDRESSES_TRIED: usize = 3;
+/// TLS handshakes that fail, each with another address, before a connection attempt does.
+const MAX_HANDSHAKES: usize = 3;
+/// Patience with a handshake where there is another address: several round trips around the world.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One upstream origin.
 #[derive(Clone)]
@@ -48,7 +59,7 @@ pub struct Limits {
     pub max_idle: usize,
     /// An idle connection is closed after this.
     pub idle_timeout: Duration,
-    /// For connecting, the TLS handshake, and waiting for a free connection, each.
+    /// For connecting (to one of all addresses), the TLS handshake, and waiting for a free connection, each.
     pub connect_timeout: Duration,
 }
 
@@ -70,7 +81,7 @@ pub enum ConnectError {
     Unresolved,
     /// All connections are in use and none became free in time.
     Exhausted,
-    /// Every address tried refused or failed; the last error.
+    /// Every address refused or failed; the last error.
     Connect(io::Error),
     /// The TLS handshake failed.
     Tls(io::Error),
@@ -87,13 +98,22 @@ impl fmt::Display for ConnectError {
     }
 }
 
-struct Idle {
+/// A connection, and where it leads.
+struct Line {
     connection: Connection,
+    address: Rc<Address>,
+    /// Whether it was made to an address that was out, to find out whether that works again.
+    probe: bool,
+}
+
+struct Idle {
+    line: Line,
     since_ms: u64,
 }
 
 struct OriginPool {
-    origin: Origin,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    addresses: Vec<Rc<Address>>,
     idle: Vec<Idle>,
     open: usize,
     next_address: usize,
@@ -119,7 +139,8 @@ impl Pool {
         let origins = origins
             .into_iter()
             .map(|origin| OriginPool {
-                origin,
+                tls: origin.tls,
+                addresses: address::resolved(&[], origin.addresses),
                 idle: Vec::new(),
                 open: 0,
                 next_address: 0,
@@ -135,16 +156,25 @@ impl Pool {
             {
                 last.set(now);
                 shared.sweep(now);
+                Pool { shared }.probe_addresses(now);
             }
         }));
         Self { shared }
     }
 
-    /// Replaces the addresses of origin `index`; open connections stay.
+    /// Replaces the addresses of origin `index`; open connections stay, and so does what is known of addresses
+    /// that stay.
     pub fn set_addresses(&self, index: usize, addresses: Vec<SocketAddr>) {
         if let Some(pool) = self.shared.origins.borrow_mut().get_mut(index) {
-            pool.origin.addresses = addresses;
+            pool.addresses = address::resolved(&pool.addresses, addresses);
         }
+    }
+
+    /// Addresses of origin `index` that are left out.
+    #[must_use]
+    pub fn addresses_out(&self, index: usize) -> usize {
+        let origins = self.shared.origins.borrow();
+        origins.get(index).map_or(0, |pool| pool.addresses.iter().filter(|one| !one.is_in()).count())
     }
 
     /// Open connections (in use and idle) and idle ones, over all origins.
@@ -167,8 +197,8 @@ impl Pool {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn checkout(&self, index: usize) -> Result<Pooled, ConnectError> {
-        if let Some(connection) = self.reuse(index) {
-            return Ok(self.lend(index, connection));
+        if let Some(line) = self.reuse(index) {
+            return Ok(self.lend(index, line));
         }
         // On the heap: rare, and its size would burden every request's future.
         Box::pin(self.open(index)).await
@@ -184,58 +214,71 @@ impl Pool {
         let turn = time::timeout(limit, self.turn(index)).await.ok_or(ConnectError::Exhausted)?;
         // Held from here on: an early return gives the place back.
         let mut place = match turn {
-            Turn::Reused(connection) => return Ok(self.lend(index, *connection)),
-            Turn::Open => Pooled { connection: None, shared: Rc::clone(&self.shared), index },
-        };
-        let (tls, addresses, first) = {
-            let mut origins = self.shared.origins.borrow_mut();
-            let Some(pool) = origins.get_mut(index) else { return Err(ConnectError::Unresolved) };
-            let first = pool.next_address;
-            pool.next_address = first.wrapping_add(1);
-            (pool.origin.tls.clone(), pool.origin.addresses.clone(), first)
+            Turn::Reused(line) => return Ok(self.lend(index, *line)),
+            Turn::Open => Pooled { line: None, shared: Rc::clone(&self.shared), index },
         };
         let mut error = ConnectError::Unresolved;
-        for n in 0..addresses.len().min(MAX_ADDRESSES_TRIED) {
-            let Some(&address) = addresses.get(first.wrapping_add(n) % addresses.len()) else { break };
-            let (read, write) = match stream::connect(address, limit).await {
-                Ok(halves) => halves,
-                Err(failed) => {
-                    error = ConnectError::Connect(failed);
-                    continue;
-                }
+        for _ in 0..MAX_HANDSHAKES {
+            let (tls, order) = {
+                let mut origins = self.shared.origins.borrow_mut();
+                let Some(pool) = origins.get_mut(index) else { break };
+                let first = pool.next_address;
+                pool.next_address = first.wrapping_add(1);
+                (pool.tls.clone(), address::order(&pool.addresses, first))
             };
-            let halves = match &tls {
-                None => (read, write),
-                Some((config, name)) => {
-                    let session = Session::client(config, name.clone()).map_err(ConnectError::Tls)?;
-                    stream::handshake(read, write, session, limit).await.map_err(ConnectError::Tls)?
+            let alone = order.len() < 2;
+            match connect(&order, tls.as_ref(), limit).await {
+                Ok(line) => {
+                    line.address.connected(time::coarse_ms(), true);
+                    place.line = Some(line);
+                    return Ok(place);
                 }
-            };
-            place.connection = Some(Connection::new(halves));
-            return Ok(place);
+                // A certificate that is not accepted is for people to look at, and with one address there is
+                // nothing else to try.
+                Err(ConnectError::Tls(failed)) if !alone && failed.kind() != io::ErrorKind::InvalidData => {
+                    error = ConnectError::Tls(failed);
+                }
+                Err(failed) => return Err(failed),
+            }
         }
         Err(error)
     }
 
+    /// Tries addresses whose time out is over, each with a connection that no request waits for.
+    fn probe_addresses(&self, now: u64) {
+        for (index, pool) in self.shared.origins.borrow_mut().iter_mut().enumerate() {
+            // Where there is only one, requests try it in any case.
+            if pool.addresses.len() < 2 {
+                continue;
+            }
+            for address in &pool.addresses {
+                if pool.open < self.shared.limits.max_connections && address.take_probe(now) {
+                    pool.open += 1;
+                    let place = Pooled { line: None, shared: Rc::clone(&self.shared), index };
+                    monoio::spawn(place.probe(Rc::clone(address), pool.tls.clone()));
+                }
+            }
+        }
+    }
+
     /// Waits for the origin's first address: at start, requests may come before its name is resolved.
     async fn resolved(&self, index: usize) {
-        let known =
-            || self.shared.origins.borrow().get(index).is_none_or(|pool| !pool.origin.addresses.is_empty());
+        let known = || self.shared.origins.borrow().get(index).is_none_or(|pool| !pool.addresses.is_empty());
         while !known() {
             time::next_tick().await;
         }
     }
 
-    fn lend(&self, index: usize, connection: Connection) -> Pooled {
-        Pooled { connection: Some(connection), shared: Rc::clone(&self.shared), index }
+    fn lend(&self, index: usize, line: Line) -> Pooled {
+        Pooled { line: Some(line), shared: Rc::clone(&self.shared), index }
     }
 
-    fn reuse(&self, index: usize) -> Option<Connection> {
+    fn reuse(&self, index: usize) -> Option<Line> {
         let mut origins = self.shared.origins.borrow_mut();
         let pool = origins.get_mut(index)?;
-        while let Some(Idle { connection, since_ms }) = pool.idle.pop() {
-            if time::coarse_ms().saturating_sub(since_ms) <= TRUST_MS || !connection.is_stale() {
-                return Some(connection);
+        while let Some(Idle { line, since_ms }) = pool.idle.pop() {
+            if time::coarse_ms().saturating_sub(since_ms) <= TRUST_MS || !line.connection.is_stale() {
+                return Some(line);
             }
             pool.open -= 1;
         }
@@ -246,8 +289,8 @@ impl Pool {
     async fn turn(&self, index: usize) -> Turn {
         let mut waited = false;
         std::future::poll_fn(|cx| {
-            if waited && let Some(connection) = self.reuse(index) {
-                return Poll::Ready(Turn::Reused(Box::new(connection)));
+            if waited && let Some(line) = self.reuse(index) {
+                return Poll::Ready(Turn::Reused(Box::new(line)));
             }
             let mut origins = self.shared.origins.borrow_mut();
             let Some(pool) = origins.get_mut(index) else { return Poll::Ready(Turn::Open) };
@@ -270,7 +313,32 @@ impl Pool {
 
 enum Turn {
     Open,
-    Reused(Box<Connection>),
+    Reused(Box<Line>),
+}
+
+/// Connects to one of the addresses of `order`.
+async fn connect(
+    order: &[Rc<Address>],
+    tls: Option<&(Arc<ClientConfig>, ServerName<'static>)>,
+    limit: Duration,
+) -> Result<Line, ConnectError> {
+    if order.is_empty() {
+        return Err(ConnectError::Unresolved);
+    }
+    let (address, (read, write)) = dial::race(order, limit).await.map_err(ConnectError::Connect)?;
+    let halves = match tls {
+        None => (read, write),
+        Some((config, name)) => {
+            let session = Session::client(config, name.clone()).map_err(ConnectError::Tls)?;
+            let patience = if order.len() > 1 { limit.min(HANDSHAKE_PATIENCE) } else { limit };
+            stream::handshake(read, write, session, patience).await.map_err(|error| {
+                address.not_connected(time::coarse_ms());
+                ConnectError::Tls(error)
+            })?
+        }
+    };
+    let probe = !address.is_in();
+    Ok(Line { connection: Connection::new(halves), address, probe })
 }
 
 impl Shared {
@@ -280,7 +348,7 @@ impl Shared {
             let before = pool.idle.len();
             pool.idle.retain(|idle| {
                 let lain = now.saturating_sub(idle.since_ms);
-                lain < timeout && (lain <= TRUST_MS || !idle.connection.is_stale())
+                lain < timeout && (lain <= TRUST_MS || !idle.line.connection.is_stale())
             });
             pool.open -= before - pool.idle.len();
         }
@@ -289,7 +357,7 @@ impl Shared {
 
 /// A connection in use. Dropping it closes it; [`Pooled::release`] returns it to the pool.
 pub struct Pooled {
-    connection: Option<Connection>,
+    line: Option<Line>,
     shared: Rc<Shared>,
     index: usize,
 }
@@ -297,17 +365,52 @@ pub struct Pooled {
 impl Pooled {
     /// Ends the exchange and keeps the connection where it can serve another.
     pub fn release(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
-        let clean = connection.finish();
+        let Some(mut line) = self.line.take() else { return };
+        let clean = line.connection.finish();
         let mut origins = self.shared.origins.borrow_mut();
         let Some(pool) = origins.get_mut(self.index) else { return };
         if clean && pool.idle.len() < self.shared.limits.max_idle {
-            pool.idle.push(Idle { connection, since_ms: time::coarse_ms() });
+            pool.idle.push(Idle { line, since_ms: time::coarse_ms() });
             if let Some(waker) = pool.waiting.pop_front() {
                 waker.wake();
             }
             // The place stays taken by the idle connection.
             self.index = usize::MAX;
+        }
+    }
+
+    /// Notes that an answer has begun: the connection's address works.
+    pub fn answered(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.address.answered(time::coarse_ms(), std::mem::take(&mut line.probe));
+        }
+    }
+
+    /// Notes that an exchange failed. Where nothing at all had come, that may be its address, which is left out
+    /// where it happens again and again; where nothing came in time, its idle connections are closed with it.
+    pub fn failed(&mut self, kind: &FailureKind) {
+        let Some(line) = &mut self.line else { return };
+        let mut origins = self.shared.origins.borrow_mut();
+        let Some(pool) = origins.get_mut(self.index) else { return };
+        // The only address cannot be left out, and its idle connections are as good as new ones.
+        if pool.addresses.len() < 2 || !line.connection.head_bytes().is_empty() {
+            return;
+        }
+        let timed_out = matches!(kind, FailureKind::Timeout);
+        if line.address.unanswered(time::coarse_ms(), std::mem::take(&mut line.probe), timed_out) {
+            let before = pool.idle.len();
+            pool.idle.retain(|idle| !Rc::ptr_eq(&idle.line.address, &line.address));
+            pool.open -= before - pool.idle.len();
+        }
+    }
+
+    /// Connects to an address that was out, and keeps the connection for a request.
+    async fn probe(mut self, address: Rc<Address>, tls: Option<(Arc<ClientConfig>, ServerName<'static>)>) {
+        let Limits { connect_timeout, max_idle, .. } = self.shared.limits;
+        if let Ok(line) = connect(&[address], tls.as_ref(), connect_timeout).await {
+            line.address.connected(time::coarse_ms(), max_idle > 0);
+            self.line = Some(line);
+            self.release();
         }
     }
 }
@@ -327,8 +430,8 @@ impl Deref for Pooled {
     type Target = Connection;
     fn deref(&self) -> &Connection {
         // Only `release` and `open` leave it empty, and neither hands out the value in that state.
-        match &self.connection {
-            Some(connection) => connection,
+        match &self.line {
+            Some(line) => &line.connection,
             None => unreachable!("a lent connection is present"),
         }
     }
@@ -336,8 +439,8 @@ impl Deref for Pooled {
 
 impl DerefMut for Pooled {
     fn deref_mut(&mut self) -> &mut Connection {
-        match &mut self.connection {
-            Some(connection) => connection,
+        match &mut self.line {
+            Some(line) => &mut line.connection,
             None => unreachable!("a lent connection is present"),
         }
     }
