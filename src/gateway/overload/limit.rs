@@ -1,8 +1,9 @@
 //! How many requests a provider can have under way: found out, since no provider says.
 //!
 //! More than a provider can work on at a time only wait there, where all of them wait the longer. That shows as
-//! answers that take longer than usual while more are under way than usual; then the number is limited so that they
-//! take little longer than usual, and grows again while they do. Until it shows there is no limit.
+//! answers that take longer than usual, while ever more are under way and no more are answered; then the number is
+//! limited so that they take little longer than usual, and grows again while they do. Until it shows there is no limit:
+//! a provider that works on more requests at a time answers each later, and that is no reason to send it fewer.
 //!
 //! Providers also become slower for reasons of their own. A limit that does not make answers faster again was not
 //! the remedy: it is lifted, and what was slow is usual from then on.
@@ -15,8 +16,12 @@ use coo_shards::budget::Millis;
 /// So much slower than usual, as a power of two, and more under way than usual: overload. Waiting lines of a
 /// provider that is busy but not overloaded are shorter than that.
 const OVERLOADED: f32 = 1.0;
-/// And this much more than usual under way.
+/// By so much at least: less may as well be our own doing.
+const LEAST_EXCESS_MS: f32 = 10.0;
+/// And this much more than usual under way, and more than when it began to show.
 const MORE: f32 = 1.25;
+/// While no more are answered than then; judgements of few answers are as inexact as that.
+const NO_MORE_ANSWERED: f32 = 1.3;
 /// What a limit aims at: 1.1 × the usual time. Less would leave capacity unused whenever an answer is quick.
 const AIM: f32 = 0.14;
 /// It is lowered above 1.25 × and raised below 1.06 × the usual time.
@@ -27,8 +32,9 @@ const FREE_WINDOW: (u32, Millis) = (20, 200);
 const LIMITED_WINDOW: (u32, Millis) = (20, 100);
 /// Under a limit, the time is also this many times as long as an answer takes.
 const TOOK_TIMES: u64 = 2;
-/// Judgements of overload in a row that it takes.
+/// Judgements of overload in a row that it takes, and after how many without more and more under way it is usual.
 const IN_A_ROW: u32 = 3;
+const STEADY: u32 = 25;
 /// Judgements in a row that a limit does not help.
 const IN_VAIN: u32 = 2;
 /// A limit that held nobody back for so long is lifted.
@@ -79,6 +85,8 @@ pub struct Limit {
     window: Window,
     in_a_row: u32,
     in_vain: u32,
+    /// Load, and answers in a millisecond, when overload began to show.
+    first: (f32, f32),
     /// Load and slowness before it was lowered.
     before: (f32, f32),
     /// Requests under way while all is as usual.
@@ -139,24 +147,39 @@ impl Limit {
         if window.count < answers || now.saturating_sub(window.began) < time {
             return Verdict::Same;
         }
-        let Window { count, over, in_flight, .. } = std::mem::take(window);
+        let Window { count, over, in_flight, took, began } = std::mem::take(window);
         let (over, load) = (over / count as f32, in_flight / count as f32);
         match self.most {
-            None => self.judge_free(over, load, now),
+            None => {
+                let took_ms = took as f32 / count as f32;
+                let excess_ms = took_ms - took_ms * (-over).exp2();
+                let over = if excess_ms < LEAST_EXCESS_MS { over.min(OVERLOADED) } else { over };
+                self.judge_free(over, load, count as f32 / now.saturating_sub(began).max(1) as f32, now)
+            }
             Some(most) => self.judge_limited(most, over, load),
         }
     }
 
-    fn judge_free(&mut self, over: f32, load: f32, now: Millis) -> Verdict {
+    fn judge_free(&mut self, over: f32, load: f32, rate: f32, now: Millis) -> Verdict {
         let usual = *self.usual.get_or_insert(load);
         if over > OVERLOADED && load > MORE * usual {
+            if self.in_a_row == 0 {
+                self.first = (load, rate);
+            }
             self.in_a_row += 1;
-            if self.in_a_row < IN_A_ROW {
+            let (first_load, first_rate) = self.first;
+            let runs_away = load > MORE * first_load && rate < NO_MORE_ANSWERED * first_rate;
+            if self.in_a_row >= IN_A_ROW && runs_away {
+                self.held_back_at = now;
+                self.lower(load, over);
+                return Verdict::Changed;
+            }
+            if self.in_a_row < STEADY {
                 return Verdict::Same;
             }
-            self.held_back_at = now;
-            self.lower(load, over);
-            return Verdict::Changed;
+            self.in_a_row = 0;
+            self.usual = Some(load);
+            return Verdict::Slower(over);
         }
         self.in_a_row = 0;
         let elapsed = now.saturating_sub(self.judged) as f32 / MEMORY_MS;

@@ -234,6 +234,20 @@ fn more_requests_alone_are_not_overload() {
     }
 }
 
+/// A server that works on all it has at once, each the slower: twice as slow with four times as many, and then it
+/// answers twice as many.
+#[test]
+fn a_provider_that_answers_more_and_later_is_not_limited() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        for (rate, service_ms) in [(50.0, 100.0), (100.0, 200.0), (50.0, 100.0), (150.0, 300.0)] {
+            let seen = world.run(Phase { seconds: 30.0, rate, seats: 10_000, service_ms, sigma: 0.2 });
+            let refused = seen.refused as f64 / (rate * 30.0);
+            assert!(refused < 0.1, "seed {seed}, {rate}/s: {refused}");
+        }
+    }
+}
+
 /// It takes three times as long from now on, with room for all.
 #[test]
 fn a_provider_that_becomes_slower_is_not_limited_for_long() {
