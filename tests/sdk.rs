@@ -5,15 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
 
 mod common;
+#[path = "common/sdk.rs"]
+mod sdk;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 use common::*;
 use coo_bench::simulate::{self, KeyLimits, Settings, Simulator};
+use sdk::{file, installed, number};
 
 fn start() -> (Simulator, Gateway) {
     let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
@@ -41,17 +40,6 @@ model_aliases: {{fast: 'openai:gpt-4o-mini'}}
     (simulator, gateway)
 }
 
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Where `tests/run` put something; it is no use to go on without.
-fn installed(path: &str) -> PathBuf {
-    let path = file("target/sdk").join(path);
-    assert!(path.exists(), "{} is missing: run `make test` or `tests/run --install`", path.display());
-    path
-}
-
 /// Runs the SDK's tests; `count` finds how many ran in what they printed.
 fn drive(command: &mut Command, count: impl Fn(&str) -> Option<u32>) {
     let (simulator, gateway) = start();
@@ -69,11 +57,6 @@ fn drive(command: &mut Command, count: impl Fn(&str) -> Option<u32>) {
     assert!(count(&text).is_some_and(|n| n > 10), "too few tests ran: {text}");
     assert_eq!(gateway.metric("coo_llm_active_requests", &[]), 0.0, "nothing is left running");
     simulator.stop();
-}
-
-/// The first number behind `before`.
-fn number(text: &str, before: &str) -> Option<u32> {
-    text.split_once(before)?.1.split_whitespace().next()?.parse().ok()
 }
 
 #[test]

@@ -16,9 +16,8 @@ use super::{
     exchange::wait,
     faults::Fault,
     misbehave,
-    openai::Event,
     record::Trace,
-    reply::{Body, Reply},
+    reply::{Body, Event, Events, Reply},
     shard::Shard,
 };
 
@@ -123,8 +122,9 @@ pub(crate) async fn reply(
         },
         Body::Events(events) => {
             shard.count(|counters| &counters.streams, 1);
-            let mut stream = Stream { shard, responder, terms, trace, fault };
-            stream.run(status, &reply.headers, *events).await
+            let (error, comment) = (events.error(), events.comment());
+            let mut stream = Stream { shard, responder, terms, trace, fault, error, comment };
+            stream.run(status, &reply.headers, events).await
         }
     };
     match sent {
@@ -165,10 +165,14 @@ pub(crate) struct Stream<'a> {
     pub(crate) terms: Terms,
     pub(crate) trace: &'a Trace<'a>,
     pub(crate) fault: Option<Fault>,
+    /// What it says where it fails in the middle.
+    pub(crate) error: &'static [u8],
+    /// What may stand between two events.
+    pub(crate) comment: &'static [u8],
 }
 
 impl Stream<'_> {
-    async fn run(&mut self, status: StatusCode, fields: &[u8], mut events: super::openai::Events) -> Sent {
+    async fn run(&mut self, status: StatusCode, fields: &[u8], mut events: Box<dyn Events>) -> Sent {
         let until_close = self.terms.version == Version::Http10 || self.fault == Some(Fault::CloseDelimited);
         let length = if until_close { Length::UntilClose } else { Length::Chunked };
         if until_close {
@@ -178,10 +182,10 @@ impl Stream<'_> {
         if let Some(ended) = misbehave::before_head(self, out.vec_mut()).await? {
             return Ok(ended);
         }
-        head(out.vec_mut(), status, fields, EVENTS, length, self.terms);
+        head(out.vec_mut(), status, fields, events.kind(), length, self.terms);
         misbehave::pad_head(self.fault, out.vec_mut());
         let half = events.content_events() / 2;
-        let (start, pace) = (Instant::now(), events.pace);
+        let (start, pace) = (Instant::now(), events.pace());
         let (mut tokens, mut contents) = (0u64, 0usize);
         loop {
             let mut event = Event::Frame;

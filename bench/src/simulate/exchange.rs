@@ -9,12 +9,14 @@ use coo_shards::http1::{
 use http::Method;
 
 use super::{
-    control,
+    anthropic, cohere, control,
     deliver::{self, End, Terms},
     faults::Fault,
+    gemini,
     latency::Latency,
     openai,
     record::{Raw, Record, Trace},
+    reply::Reply,
     settings::{MAX_ANSWER_TOKENS, Settings},
     shard::{Live, Shard},
 };
@@ -64,6 +66,44 @@ impl Knobs {
     }
 }
 
+/// A provider's wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    OpenAi,
+    Anthropic,
+    Gemini,
+    Cohere,
+}
+
+impl Api {
+    /// The format that a request is in: each provider has paths of its own, but for `/v1/models`, which all have.
+    fn of(path: &str, fields: &Fields<'_>) -> Self {
+        let under =
+            |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let models = under("/v1/models");
+        if under("/v1beta") || (models && (fields.x_goog_api_key.is_some() || gemini::is_method(path))) {
+            Api::Gemini
+        } else if under("/v1/messages") || (models && fields.version.is_some()) {
+            Api::Anthropic
+        } else if under("/v2") {
+            Api::Cohere
+        } else {
+            Api::OpenAi
+        }
+    }
+
+    fn answer(self, call: &Call<'_>) -> Reply {
+        let latency = call.knobs.latency.unwrap_or(call.live.settings.latency);
+        let wait = call.stretched(latency.sample(&call.shard.rng));
+        match self {
+            Api::OpenAi => openai::answer(call, wait),
+            Api::Anthropic => anthropic::answer(call, wait),
+            Api::Gemini => gemini::answer(call, wait),
+            Api::Cohere => cohere::answer(call, wait),
+        }
+    }
+}
+
 /// A request being answered.
 pub(crate) struct Call<'a> {
     pub(crate) shard: &'a Shard,
@@ -72,8 +112,10 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) body: &'a [u8],
-    /// The bearer key.
+    /// The key, from where its format has it.
     pub(crate) key: Option<&'a [u8]>,
+    /// The value of `anthropic-version`.
+    pub(crate) version: Option<&'a [u8]>,
     pub(crate) knobs: Knobs,
     trace: &'a Trace<'a>,
 }
@@ -123,7 +165,14 @@ pub(crate) async fn answer(
 ) -> End {
     let target = std::str::from_utf8(request.target()).unwrap_or("");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (key, knobs) = fields(&request.head, request.head_bytes());
+    let fields = Fields::of(&request.head, request.head_bytes());
+    let api = Api::of(path, &fields);
+    let key = match api {
+        Api::OpenAi | Api::Cohere => fields.bearer,
+        // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.
+        Api::Anthropic => fields.x_api_key.or(fields.bearer),
+        Api::Gemini => fields.x_goog_api_key.or_else(|| parameter(query, "key")),
+    };
     let call = Call {
         shard,
         live: shard.live(),
@@ -132,7 +181,8 @@ pub(crate) async fn answer(
         query,
         body: request.body(),
         key,
-        knobs,
+        version: fields.version,
+        knobs: fields.knobs,
         trace,
     };
     let mut terms = Terms {
@@ -147,7 +197,7 @@ pub(crate) async fn answer(
     progress.counted.set(true);
     shard.count(|counters| &counters.requests, 1);
     record(&call, connection, &request);
-    let reply = openai::answer(&call);
+    let reply = api.answer(&call);
     let status = reply.status.as_u16();
     let (prompt, completion) = (reply.prompt_tokens, reply.completion_tokens);
     trace.update(|record| {
@@ -182,18 +232,44 @@ pub(crate) async fn wait(duration: Duration) {
     }
 }
 
-fn fields<'a>(head: &RequestHead, bytes: &'a [u8]) -> (Option<&'a [u8]>, Knobs) {
-    let (mut key, mut knobs) = (None, Knobs::default());
-    for field in &head.fields {
-        match field.known {
-            Known::Authorization => key = bearer(field.value(bytes)),
-            Known::Other if field.name(bytes).eq_ignore_ascii_case(b"x-sim") => {
-                knobs.read(field.value(bytes));
+/// What the header says that decides about the answer.
+#[derive(Default)]
+struct Fields<'a> {
+    bearer: Option<&'a [u8]>,
+    x_api_key: Option<&'a [u8]>,
+    x_goog_api_key: Option<&'a [u8]>,
+    /// `anthropic-version`
+    version: Option<&'a [u8]>,
+    knobs: Knobs,
+}
+
+impl<'a> Fields<'a> {
+    fn of(head: &RequestHead, bytes: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        for field in &head.fields {
+            let value = field.value(bytes);
+            let is = |name: &str| field.name(bytes).eq_ignore_ascii_case(name.as_bytes());
+            match field.known {
+                Known::Authorization => found.bearer = bearer(value),
+                Known::Other if is("x-sim") => found.knobs.read(value),
+                Known::Other if is("x-api-key") => {
+                    found.x_api_key = Some(value).filter(|key| !key.is_empty())
+                }
+                Known::Other if is("x-goog-api-key") => {
+                    found.x_goog_api_key = Some(value).filter(|key| !key.is_empty());
+                }
+                Known::Other if is("anthropic-version") => found.version = Some(value),
+                _ => {}
             }
-            _ => {}
         }
+        found
     }
-    (key, knobs)
+}
+
+/// A parameter of the query, as it stands there.
+pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a [u8]> {
+    let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+    parts.find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| value.as_bytes())
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -243,6 +319,34 @@ mod tests {
         assert_eq!(knobs.fault, Some(Fault::StallMid));
         assert!(matches!(knobs.latency, Some(Latency::LogNormal { .. })));
         assert_eq!((knobs.tokens, knobs.tokens_per_s), (Some(7), Some(50.0)));
+    }
+
+    #[test]
+    fn the_path_says_which_format_it_is() {
+        let (plain, version, google) = (
+            Fields::default(),
+            Fields { version: Some(b"2023-06-01"), ..Fields::default() },
+            Fields { x_goog_api_key: Some(b"AIza"), ..Fields::default() },
+        );
+        for (path, fields, api) in [
+            ("/v1/chat/completions", &plain, Api::OpenAi),
+            ("/v1/models", &plain, Api::OpenAi),
+            ("/v1/models/ft:gpt-4o:acme::id", &plain, Api::OpenAi),
+            ("/v1/models", &version, Api::Anthropic),
+            ("/v1/models/claude-opus-5", &version, Api::Anthropic),
+            ("/v1/messages", &plain, Api::Anthropic),
+            ("/v1/messages/count_tokens", &plain, Api::Anthropic),
+            ("/v1/messages2", &plain, Api::OpenAi),
+            ("/v1beta/models", &plain, Api::Gemini),
+            ("/v1beta/models/gemini-2.5-flash:generateContent", &plain, Api::Gemini),
+            ("/v2/chat", &plain, Api::Cohere),
+            ("/v1/models", &google, Api::Gemini),
+            ("/v1/models/gemini-2.5-flash:streamGenerateContent", &plain, Api::Gemini),
+        ] {
+            assert_eq!(Api::of(path, fields), api, "{path}");
+        }
+        assert_eq!(parameter("alt=sse&key=k1", "key"), Some(&b"k1"[..]));
+        assert_eq!(parameter("key=&monkey=1", "key"), None);
     }
 
     #[test]

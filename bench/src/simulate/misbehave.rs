@@ -231,8 +231,7 @@ pub(crate) async fn midway(stream: &mut Stream<'_>, out: &mut Buf) -> std::io::R
             let whole = std::mem::take(out);
             stream.responder.send(whole).await?;
             let mut last = Buf::with_capacity(SMALL_BYTES);
-            let event = b"data: {\"error\":{\"message\":\"The server had an error while processing your \
-                request. Sorry about that!\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
+            let event = stream.error;
             if stream.terms.version == coo_shards::http1::head::Version::Http11 {
                 chunk(last.vec_mut(), event);
                 last.put(LAST_CHUNK);
@@ -262,7 +261,7 @@ pub(crate) async fn send(stream: &mut Stream<'_>, mut out: Buf) -> std::io::Resu
         Some(Fault::Comments) => {
             let mut out = stream.responder.send(out).await?;
             // Goes out ahead of the next event, in the same segment.
-            chunk(out.vec_mut(), b": OPENROUTER PROCESSING\n\n");
+            chunk(out.vec_mut(), stream.comment);
             Ok(out)
         }
         _ => stream.responder.send(out).await,

@@ -6,19 +6,26 @@
 //!
 //! - [`Settings`] say how it answers; [`start`] runs it; [`Simulator`] stops it and tells what it saw.
 //! - `server` runs the shards, `exchange` answers one request, `deliver` and `misbehave` put it on the wire.
-//! - `openai` is the wire format; `text` and `schema` make up the content; `faults` is the table of faults.
+//! - `openai`, `anthropic`, `gemini` and `cohere` are the wire formats, chosen by the path; `gate` decides what is the same
+//!   in all of them: keys, limits, faults.
+//! - `plan` decides what is answered; `text`, `schema` and `vector` make it up; `faults` is the table of faults.
 //! - `control` serves `/__sim/…`, which changes and inspects a running simulator.
 
+mod anthropic;
 pub mod args;
+mod cohere;
 mod control;
 mod deliver;
 mod exchange;
 mod faults;
+mod gate;
+mod gemini;
 mod json;
 mod latency;
 mod limits;
 mod misbehave;
 mod openai;
+mod plan;
 mod record;
 mod reply;
 mod rng;
@@ -29,6 +36,7 @@ mod server;
 mod settings;
 mod shard;
 mod text;
+mod vector;
 
 #[cfg(test)]
 mod tests;

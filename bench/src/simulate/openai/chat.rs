@@ -6,16 +6,16 @@ use coo_shards::buf::{Buf, LARGE_BYTES};
 use http::StatusCode;
 
 use super::{
-    ApiError, Events, headers,
-    plan::{self, Choice},
+    ApiError, headers,
     request::{self, Chat},
+    stream::Chunks,
 };
 use crate::simulate::{
     exchange::Call,
     faults::Fault,
-    json,
-    reply::{Body, Pace, Reply},
-    settings::Tokens,
+    gate, json,
+    plan::{self, Ask, Choice, Finish},
+    reply::{Body, Reply},
     text,
 };
 
@@ -56,8 +56,9 @@ pub(super) fn answer(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError>
         chat = request::parsed(call.body)?;
     }
     let settings = &call.live.settings;
-    let length = call.knobs.tokens.map_or(settings.answer_tokens, Tokens::exactly);
-    let choices = plan::choices(&chat, length, echo, &call.shard.rng);
+    let Chat { n, max_tokens, seed, .. } = chat;
+    let ask = Ask { n, max_tokens, seed, rare: chat.rare.as_deref() };
+    let choices = plan::choices(ask, gate::length(call), echo, &call.shard.rng);
     let completion_tokens: usize = choices.iter().map(|choice| choice.tokens).sum();
     let left = super::spend(call, &chat.model, chat.prompt_tokens + completion_tokens)?;
 
@@ -69,14 +70,14 @@ pub(super) fn answer(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError>
     headers::write(head.vec_mut(), &call.shard.rng, wait, left.as_ref());
     let (prompt, completion) = (chat.prompt_tokens as u64, completion_tokens as u64);
     let body = if chat.stream {
-        Body::Events(Box::new(Events::new(
+        Body::Events(Box::new(Chunks::new(
             &chat,
             choices,
             &identity,
             settings.dated_models,
             fault,
-            call.knobs.chunk_tokens.unwrap_or(settings.chunk_tokens).max(1),
-            pace(call),
+            gate::chunk_tokens(call),
+            gate::pace(call),
         )))
     } else {
         let mut body = Buf::with_capacity(LARGE_BYTES);
@@ -94,12 +95,13 @@ pub(super) fn answer(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError>
     })
 }
 
-fn pace(call: &Call<'_>) -> Pace {
-    let settings = &call.live.settings;
-    let per_s = call.knobs.tokens_per_s.unwrap_or(settings.tokens_per_s);
-    let first = call.knobs.first_token.unwrap_or(settings.first_token).sample(&call.shard.rng);
-    let per_token = if per_s > 0.0 { Duration::try_from_secs_f64(1.0 / per_s).ok() } else { None };
-    Pace { first: call.stretched(first), per_token: call.stretched(per_token.unwrap_or_default()) }
+/// The reason as OpenAI calls it.
+pub(super) fn finish(finish: &Finish) -> &'static str {
+    match finish {
+        Finish::Stop | Finish::Sequence(_) => "stop",
+        Finish::Length => "length",
+        Finish::Calls => "tool_calls",
+    }
 }
 
 /// Appends a whole answer.
@@ -132,7 +134,7 @@ fn whole(out: &mut Vec<u8>, chat: &Chat<'_>, choices: &[Choice], identity: &Iden
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"finish_reason\":\"");
-        out.extend_from_slice(choice.finish.as_bytes());
+        out.extend_from_slice(finish(&choice.finish).as_bytes());
         out.extend_from_slice(b"\"}");
     }
     out.extend_from_slice(b"],\"usage\":");

@@ -7,20 +7,22 @@ use http::Method;
 
 use super::headers::go_duration;
 use crate::simulate::{
+    exchange::Call,
+    gate::Trouble,
     json,
     limits::{Left, Refused, Which},
 };
 
 /// An error answer.
 #[derive(Debug)]
-pub(crate) struct ApiError {
-    pub(crate) status: u16,
-    pub(crate) message: String,
-    pub(crate) kind: &'static str,
-    pub(crate) param: Option<String>,
-    pub(crate) code: Option<&'static str>,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) left: Option<Box<Left>>,
+pub(super) struct ApiError {
+    pub(super) status: u16,
+    pub(super) message: String,
+    pub(super) kind: &'static str,
+    pub(super) param: Option<String>,
+    pub(super) code: Option<&'static str>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) left: Option<Box<Left>>,
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -28,6 +30,20 @@ const INVALID: &str = "invalid_request_error";
 impl ApiError {
     pub(super) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), kind, param: None, code: None, retry_after: None, left: None }
+    }
+
+    /// How OpenAI words what any provider may refuse.
+    pub(super) fn of(trouble: Trouble, call: &Call<'_>, model: &str) -> Self {
+        match trouble {
+            Trouble::NoKey => Self::missing_key(),
+            // https://platform.openai.com/docs/api-reference/authentication
+            Trouble::WrongKey => Self::wrong_key(call.key.unwrap_or_default()),
+            Trouble::NoModel => Self::no_such_model(model),
+            Trouble::Quota => Self::quota(),
+            Trouble::Context => Self::context_length(),
+            Trouble::Limited(refused) => Self::limited(model, &refused),
+            Trouble::Status(status, retry_after) => Self { retry_after, ..Self::injected(status, model) },
+        }
     }
 
     /// 400 about a parameter.
@@ -140,28 +156,6 @@ impl ApiError {
             404 => Self::no_such_model(model),
             409 => Self::new(409, "conflict", "Simulated: the resource was changed by another request."),
             422 => Self::new(422, INVALID, "Simulated: the request was well formed but cannot be processed."),
-            429 => {
-                let retry_after = Some(Duration::from_millis(20));
-                let left = Left {
-                    limit_requests: Some(500),
-                    limit_tokens: Some(200_000),
-                    remaining_requests: 0,
-                    remaining_tokens: 150_000,
-                    reset_requests: Duration::from_secs(60),
-                    reset_tokens: Duration::from_secs(15),
-                };
-                Self::limited(
-                    model,
-                    &Refused {
-                        which: Which::Requests,
-                        limit: 500,
-                        used: 500,
-                        requested: 1,
-                        retry_after,
-                        left,
-                    },
-                )
-            }
             503 => Self::new(
                 503,
                 "server_error",
@@ -178,7 +172,7 @@ impl ApiError {
     }
 
     /// Appends the body.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\n    \"error\": {\n        \"message\": ");
         json::string(out, &self.message);
         out.extend_from_slice(b",\n        \"type\": ");
@@ -226,7 +220,7 @@ mod tests {
 
     #[test]
     fn bodies_are_json_with_all_four_fields() {
-        for status in [400, 401, 403, 404, 409, 422, 429, 500, 503, 529] {
+        for status in [400, 401, 403, 404, 409, 422, 500, 503, 529] {
             let error = ApiError::injected(status, "m \"quoted\"");
             assert_eq!(error.status, status);
             let mut out = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coo_shards::buf::{Buf, LARGE_BYTES};
 
 use super::ApiError;
-use crate::simulate::{exchange::Call, json, reply::Reply};
+use crate::simulate::{exchange::Call, gate, json, reply::Reply};
 
 /// The models listed where none are configured.
 const LISTED: &[&str] = &[
@@ -20,20 +20,12 @@ const LISTED: &[&str] = &[
     "text-embedding-3-large",
 ];
 
-/// Whether `model` exists.
-pub(super) fn exists(call: &Call<'_>, model: &str) -> bool {
-    let models = &call.live.settings.models;
-    if models.is_empty() { !model.contains("no-such-model") } else { models.iter().any(|one| one == model) }
-}
-
 pub(super) fn list(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> {
-    let fault = super::fault_of(call, "")?;
+    let fault = gate::fault_of(call, "").map_err(|trouble| ApiError::of(trouble, call, ""))?;
     let mut body = Buf::with_capacity(LARGE_BYTES);
     let out = body.vec_mut();
     out.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
-    let configured = call.live.settings.models.iter().map(String::as_str);
-    let listed = LISTED.iter().copied().filter(|_| call.live.settings.models.is_empty());
-    for (at, id) in configured.chain(listed).enumerate() {
+    for (at, id) in gate::models(call, LISTED).enumerate() {
         if at > 0 {
             out.push(b',');
         }

@@ -11,7 +11,10 @@ use super::{
     ApiError,
     validate::{self, Fields, present, wrong_type},
 };
-use crate::simulate::{scan, text};
+use crate::simulate::{
+    plan::{self, Rare, Wanted},
+    scan, text,
+};
 
 /// What a chat request asks for.
 #[derive(Debug)]
@@ -26,32 +29,6 @@ pub(super) struct Chat<'a> {
     pub(super) prompt_tokens: usize,
     /// What few requests ask for.
     pub(super) rare: Option<Box<Rare>>,
-}
-
-/// What few requests ask for.
-#[derive(Debug, Default)]
-pub(super) struct Rare {
-    pub(super) wanted: Wanted,
-    pub(super) stop: Vec<String>,
-    /// Alternatives per token, where log probabilities are wanted.
-    pub(super) logprobs: Option<usize>,
-    /// The text of the last message of the user.
-    pub(super) last_user: String,
-}
-
-/// The kind of answer.
-#[derive(Debug, Default)]
-pub(super) enum Wanted {
-    #[default]
-    Text,
-    /// Some words ahead of the text.
-    Preface(String),
-    /// `response_format: json_object`
-    JsonObject,
-    /// `response_format: json_schema`
-    Schema(Value),
-    /// Calls of these functions: name and parameter schema.
-    Calls(Vec<(String, Value)>),
 }
 
 /// Reads `body`.
@@ -347,10 +324,10 @@ fn wanted(fields: &Fields, talk: &Conversation) -> Result<Wanted, ApiError> {
     }
     if !tools.is_empty() && (mode == "required" || (mode != "none" && talk.last_role == "user")) {
         let parallel = validate::boolean(fields, "parallel_tool_calls")?.unwrap_or(true);
-        return Ok(Wanted::Calls(chosen(tools, &talk.last_user, parallel)));
+        return Ok(Wanted::Calls(plan::chosen(tools, &talk.last_user, parallel)));
     }
     if talk.last_role == "tool" || talk.last_role == "function" {
-        return Ok(Wanted::Preface(format!("The tool said: {}.", talk.last_text)));
+        return Ok(Wanted::after_tool(&talk.last_text));
     }
     if let Some(format) = validate::map(fields, "response_format")? {
         match format.get("type").and_then(Value::as_str) {
@@ -371,15 +348,7 @@ fn wanted(fields: &Fields, talk: &Conversation) -> Result<Wanted, ApiError> {
             None => return Err(ApiError::missing("response_format.type")),
         }
     }
-    let mut seen = Vec::new();
-    for (count, thing) in [(talk.images, "image"), (talk.files, "file")] {
-        match count {
-            0 => {}
-            1 => seen.push(format!("1 {thing}")),
-            n => seen.push(format!("{n} {thing}s")),
-        }
-    }
-    Ok(if seen.is_empty() { Wanted::Text } else { Wanted::Preface(format!("I see {}.", seen.join(" and "))) })
+    Ok(Wanted::seeing(talk.images, talk.files))
 }
 
 /// The functions offered: name and parameter schema.
@@ -401,19 +370,6 @@ fn tools(fields: &Fields) -> Result<Vec<(String, Value)>, ApiError> {
         all.push((name.to_owned(), function.get("parameters").cloned().unwrap_or_else(empty)));
     }
     Ok(all)
-}
-
-/// The functions that the user's text names, or the first.
-fn chosen(tools: Vec<(String, Value)>, said: &str, parallel: bool) -> Vec<(String, Value)> {
-    let (mut named, rest): (Vec<_>, Vec<_>) =
-        tools.into_iter().partition(|(name, _)| said.contains(name.as_str()));
-    if named.is_empty() {
-        named.extend(rest.into_iter().next());
-    }
-    if !parallel {
-        named.truncate(1);
-    }
-    named
 }
 
 #[cfg(test)]

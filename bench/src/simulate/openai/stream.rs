@@ -4,10 +4,15 @@
 
 use super::{
     chat::{Identity, log_probabilities, usage},
-    plan::Choice,
     request::Chat,
 };
-use crate::simulate::{faults::Fault, json, reply::Pace, text};
+use crate::simulate::{
+    faults::Fault,
+    json,
+    plan::Choice,
+    reply::{Event, Events, Pace},
+    text,
+};
 
 /// Where in a choice its stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +33,8 @@ struct Cursor {
     at: At,
 }
 
-/// What an event carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The role, a finish reason, usage or the end: sent without waiting.
-    Frame,
-    /// So many tokens.
-    Content(usize),
-    /// The last one.
-    Last,
-}
-
 /// The rest of a stream.
-pub(crate) struct Events {
+pub(super) struct Chunks {
     /// `data: {"id":…` up to the choices' index.
     open: Vec<u8>,
     cursors: Vec<Cursor>,
@@ -52,10 +46,10 @@ pub(crate) struct Events {
     completion_tokens: usize,
     chunk_tokens: usize,
     fault: Option<Fault>,
-    pub(crate) pace: Pace,
+    pace: Pace,
 }
 
-impl Events {
+impl Chunks {
     pub(super) fn new(
         chat: &Chat<'_>,
         choices: Vec<Choice>,
@@ -83,27 +77,6 @@ impl Events {
             fault,
             pace,
         }
-    }
-
-    /// About how many events with content the stream has.
-    pub(crate) fn content_events(&self) -> usize {
-        self.completion_tokens.div_ceil(self.chunk_tokens)
-    }
-
-    /// Appends the next event. After [`Event::Last`] there is none.
-    pub(crate) fn next(&mut self, out: &mut Vec<u8>) -> Event {
-        let event = self.append(out);
-        match self.fault {
-            Some(Fault::NoBlank) if event == Event::Last => {
-                out.pop();
-            }
-            Some(Fault::NoBlankUsage) if event != Event::Last && self.is_over() => {
-                out.truncate(out.trim_ascii_end().len());
-                return Event::Last;
-            }
-            _ => {}
-        }
-        event
     }
 
     /// Whether only `[DONE]` is left.
@@ -196,7 +169,7 @@ impl Events {
                 }
             }
             At::Finish | At::Done => {
-                finish = Some(choice.finish);
+                finish = Some(super::chat::finish(&choice.finish));
                 At::Done
             }
         };
@@ -220,6 +193,36 @@ impl Events {
         }
         out.extend_from_slice(b"}\n\n");
         event
+    }
+}
+
+impl Events for Chunks {
+    fn content_events(&self) -> usize {
+        self.completion_tokens.div_ceil(self.chunk_tokens)
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Event {
+        let event = self.append(out);
+        match self.fault {
+            Some(Fault::NoBlank) if event == Event::Last => {
+                out.pop();
+            }
+            Some(Fault::NoBlankUsage) if event != Event::Last && self.is_over() => {
+                out.truncate(out.trim_ascii_end().len());
+                return Event::Last;
+            }
+            _ => {}
+        }
+        event
+    }
+
+    fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    fn error(&self) -> &'static [u8] {
+        b"data: {\"error\":{\"message\":\"The server had an error while processing your request. Sorry about \
+            that!\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n"
     }
 }
 

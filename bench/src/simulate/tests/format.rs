@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulate::{openai, text};
+use crate::simulate::{text, vector};
 
 #[test]
 fn a_chat_answer_is_in_openais_form() {
@@ -153,7 +153,7 @@ fn embeddings_are_the_same_in_both_encodings() {
     assert!(float["usage"]["prompt_tokens"].as_u64().unwrap() > 0);
     let first = float["data"][0]["embedding"][0].as_f64().unwrap() as f32;
     let mut encoded = Vec::new();
-    openai::base64_encode(&mut encoded, &first.to_le_bytes()[..3]);
+    vector::base64_encode(&mut encoded, &first.to_le_bytes()[..3]);
     assert!(
         text["data"][0]["embedding"].as_str().unwrap().starts_with(std::str::from_utf8(&encoded).unwrap())
     );

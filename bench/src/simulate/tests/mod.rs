@@ -17,7 +17,7 @@ use super::*;
 
 const PLAIN: &str = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello"}]}"#;
 
-fn simulator(change: impl FnOnce(&mut Settings)) -> Simulator {
+pub(super) fn simulator(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut settings = Settings { record: RecordSettings::keep(1000), ..Settings::default() };
     change(&mut settings);
     start(settings).unwrap()
@@ -30,7 +30,7 @@ fn connect(simulator: &Simulator) -> TcpStream {
 }
 
 /// A request as bytes; `extra` are header lines.
-fn request(method: &str, path: &str, extra: &str, body: &str) -> String {
+pub(super) fn request(method: &str, path: &str, extra: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer sk-test\r\n{extra}content-length: {}\r\n\r\n{body}",
         body.len()
@@ -45,14 +45,14 @@ fn rest(socket: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(": "))
@@ -60,7 +60,7 @@ impl Answer {
             .map(|(_, value)| value)
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
@@ -100,14 +100,14 @@ fn answer(bytes: &[u8]) -> Answer {
     Answer { status, head, body: String::from_utf8(body).unwrap() }
 }
 
-fn exchange(simulator: &Simulator, bytes: &str) -> Answer {
+pub(super) fn exchange(simulator: &Simulator, bytes: &str) -> Answer {
     let mut socket = connect(simulator);
     socket.write_all(bytes.as_bytes()).unwrap();
     let (out, _) = rest(&mut socket);
     answer(&out)
 }
 
-fn post(simulator: &Simulator, path: &str, body: &str) -> Answer {
+pub(super) fn post(simulator: &Simulator, path: &str, body: &str) -> Answer {
     exchange(simulator, &request("POST", path, "connection: close\r\n", body))
 }
 

@@ -1,0 +1,58 @@
+//! The official SDKs of other providers, unmodified, against the provider simulator alone: what it speaks is what
+//! they understand, so that a gateway tested with it speaks to the providers.
+//!
+//! What they check is in `sdk/python`; `tests/run` installs the SDKs in the pinned versions.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
+#[path = "common/sdk.rs"]
+mod sdk;
+
+use std::process::Command;
+
+use coo_bench::simulate::{self, KeyLimits, RecordSettings, Settings};
+
+/// A key without limits, and one with a request a minute.
+const KEY: &str = "sk-simulated";
+const TIGHT_KEY: &str = "sk-tight";
+
+/// Runs the tests in `script` against a simulator, which must have at least `least` of them.
+fn drive(script: &str, least: u32) {
+    let python = sdk::installed("venv/bin/python");
+    sdk::installed("venv/installed");
+    let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
+    let keys = vec![key(KEY, None), key(TIGHT_KEY, Some(1))];
+    let record = RecordSettings::keep(1000);
+    let simulator =
+        simulate::start(Settings { keys, record, chunk_tokens: 4, ..Settings::default() }).unwrap();
+    let output = Command::new(python)
+        .arg(sdk::file("tests/sdk/python").join(script))
+        .env("BASE_URL", format!("http://{}", simulator.addr()))
+        .env("API_KEY", KEY)
+        .env("TIGHT_KEY", TIGHT_KEY)
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert!(sdk::number(&text, "\nRan ").is_some_and(|n| n >= least), "too few tests ran: {text}");
+    let record = simulator.record();
+    assert!(record.iter().any(|one| one.stream && one.complete && one.completion_tokens > 0), "{record:?}");
+    simulator.stop();
+}
+
+#[test]
+fn the_python_sdk_of_anthropic_understands_the_simulator() {
+    drive("test_anthropic.py", 12);
+}
+
+#[test]
+fn the_python_sdk_of_google_understands_the_simulator() {
+    drive("test_gemini.py", 12);
+}
+
+#[test]
+fn the_python_sdk_of_cohere_understands_the_simulator() {
+    drive("test_cohere.py", 10);
+}
