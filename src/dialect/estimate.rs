@@ -15,12 +15,14 @@
 //! in base64), images dearer than [`IMAGE_UPPER`], video, and tokenizers that first rewrite the text into a
 //! longer one (Unicode NFKC).
 
+mod chat;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::sync::LazyLock;
 
+pub use chat::chat_tokens;
 use memchr::memmem::Finder;
 use text::{TOKEN, Text};
 
@@ -118,17 +120,7 @@ struct Walk<'a> {
 /// Estimates the prompt of a `chat/completions` or `embeddings` request. Total over any bytes; `upper` is a
 /// bound if they are JSON.
 pub fn prompt_tokens(body: &[u8]) -> Estimate {
-    let mut walk = Walk {
-        body,
-        at: 0,
-        depth: 0,
-        section: Section::Other,
-        kind: Kind::Text,
-        holder: None,
-        cost: 0,
-        saved: 0,
-        images: 0,
-    };
+    let mut walk = Walk::new(body, Section::Other);
     walk.run();
     let bytes = (body.len() as u64).saturating_sub(walk.saved);
     let upper = bytes.saturating_add(walk.images.saturating_mul(IMAGE_UPPER));
@@ -144,7 +136,11 @@ pub fn rough_upper(body: &[u8], hex_escapes: bool) -> Option<u64> {
     (!hex_escapes && IMAGE.find(body).is_none()).then_some(body.len() as u64)
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(body: &'a [u8], section: Section) -> Self {
+        Walk { body, at: 0, depth: 0, section, kind: Kind::Text, holder: None, cost: 0, saved: 0, images: 0 }
+    }
+
     fn run(&mut self) {
         let mut in_number = false;
         while let Some(&byte) = self.body.get(self.at) {

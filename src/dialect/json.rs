@@ -14,7 +14,7 @@ mod text;
 use std::fmt;
 
 pub use find::MemberFinder;
-pub use text::{Escaped, Text, escaped, write_string};
+pub use text::{Escaped, Text, escaped, write_string, write_value};
 
 /// How many arrays and objects may be open at once. RFC 8259 section 9 lets a
 /// parser bound this; 128 is also what the common parsers behind us accept, and

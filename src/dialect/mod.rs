@@ -9,7 +9,9 @@
 //! sent and [`ratelimit`] when it is answered.
 
 pub mod chat;
+pub mod claude;
 pub mod estimate;
+pub mod gemini;
 pub mod json;
 pub mod openai;
 pub mod provider_error;

@@ -8,6 +8,7 @@
 //! What a dialect cannot express is never left out in silence: writers name it to [`Losses`].
 
 pub mod answer;
+pub mod fields;
 pub mod losses;
 pub mod request;
 

@@ -232,3 +232,54 @@ proptest! {
         prop_assert_eq!(of(&ascii(&body)).upper, of(&body).upper);
     }
 }
+
+/// `chat_tokens` of a body in Anthropic's words.
+fn of_claude(body: &Value) -> Estimate {
+    let body = body.to_string();
+    chat_tokens(&crate::dialect::claude::inbound::read_count(body.as_bytes()).unwrap())
+}
+
+#[test]
+fn a_chat_that_was_read_counts_as_its_body() {
+    for (file, text, tokens) in corpus() {
+        let messages = json!([{"role": "user", "content": text}]);
+        let (read, body) =
+            (of_claude(&json!({"model": "m", "messages": messages})), of(&chat(text.as_str())));
+        assert!(read.expected.abs_diff(body.expected) <= 1, "{file}: {read:?} {body:?}");
+        assert!(read.upper >= tokens + AROUND_ONE, "{file}: {read:?}");
+    }
+    let schema =
+        json!({"type": "object", "properties": {"city": {"type": "string", "description": "A town."}}});
+    let messages = json!([{"role": "user", "content": "Hello!"}]);
+    let read = of_claude(&json!({
+        "model": "m", "messages": messages,
+        "tools": [{"name": "weather", "description": "Tells the weather.", "input_schema": schema}],
+    }));
+    let body = of(&json!({
+        "model": "m", "messages": messages,
+        "tools": [{"type": "function", "function": {
+            "name": "weather", "description": "Tells the weather.", "parameters": schema,
+        }}],
+    })
+    .to_string());
+    assert!(read.expected.abs_diff(body.expected) <= 5, "{read:?} {body:?}");
+    assert!(read.upper <= body.upper, "{read:?} {body:?}");
+}
+
+#[test]
+fn an_image_that_was_read_is_no_text() {
+    let data = "iVBORw0KGgo".repeat(20_000);
+    let part = |kind: &str, source: Value| {
+        of_claude(
+            &json!({"model": "m", "messages": [{"role": "user", "content": [{"type": kind, "source": source}]}]}),
+        )
+    };
+    let image = part("image", json!({"type": "base64", "media_type": "image/png", "data": data}));
+    assert_eq!(image, part("image", json!({"type": "url", "url": "https://x/y.png"})));
+    assert!((IMAGE_EXPECTED..IMAGE_EXPECTED + 20).contains(&image.expected), "{image:?}");
+    let pdf = part("document", json!({"type": "base64", "media_type": "application/pdf", "data": data}));
+    assert!(pdf.expected < data.len() as u64 / 50 && pdf.upper >= data.len() as u64, "{pdf:?}");
+    // What is sent as text is text, whatever it looks like.
+    let text = part("document", json!({"type": "text", "media_type": "text/plain", "data": data}));
+    assert!(text.expected > data.len() as u64 / 6 && text.upper >= data.len() as u64, "{text:?}");
+}

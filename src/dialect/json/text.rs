@@ -113,6 +113,12 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// Appends `value` as JSON. Writing to memory does not fail, and nothing of ours refuses to be written.
+pub fn write_value(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    let written = serde_json::to_writer(&mut *out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
 fn escape_of(byte: u8) -> Option<&'static [u8]> {
     match byte {
         b'"' => Some(b"\\\""),

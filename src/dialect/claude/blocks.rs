@@ -1,0 +1,384 @@
+//! Messages as turns of content blocks.
+//!
+//! Source: Claude API reference, "Create a Message" (`messages`, `system`); "Handle tool calls" (results stand first
+//! in the turn after the call); "Vision", "PDF support".
+
+use serde_json::value::RawValue;
+
+use super::{PROVIDER, REDACTED, write};
+use crate::dialect::chat::{
+    AssistantMessage, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
+};
+use crate::dialect::json::write_string;
+
+/// The images that Claude reads.
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
+/// Appends `system`: all system messages in their order, those from the middle of the conversation too, since not
+/// every model takes them there.
+pub fn write_system(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let start = out.len();
+    write::name(out, "system");
+    out.push(b'[');
+    let before = out.len();
+    for (at, message) in request.messages.iter().enumerate() {
+        let Message::System(parts) = message else { continue };
+        for (part_at, part) in parts.iter().enumerate() {
+            match part {
+                Part::Text(text) => write_text(out, text),
+                _ => return Losses::refuse(part_name(at, part_at), "Claude's instructions are text only."),
+            }
+        }
+    }
+    if out.len() == before {
+        out.truncate(start);
+    } else {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+/// Appends `messages`: what follows from one side becomes one turn.
+///
+/// Texts without any visible character are left out, since Claude refuses them and they say nothing.
+pub fn write_messages(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Refused> {
+    write::name(out, "messages");
+    out.push(b'[');
+    let before = out.len();
+    let mut said =
+        request.messages.iter().enumerate().filter(|(_, message)| side(message).is_some()).peekable();
+    while let Some(first) = said.next() {
+        let role = side(first.1).unwrap_or_default();
+        let mut turn = vec![first];
+        while let Some(more) = said.next_if(|(_, message)| side(message) == Some(role)) {
+            turn.push(more);
+        }
+        let start = out.len();
+        write::comma(out);
+        out.push(b'{');
+        write::string(out, "role", role);
+        write::name(out, "content");
+        out.push(b'[');
+        let blocks = out.len();
+        for (at, message) in &turn {
+            match message {
+                Message::Tool { call_id, parts, is_error } => {
+                    write_result(*at, call_id, parts, *is_error, losses, out)?
+                }
+                Message::Assistant(said) => write_assistant(*at, said, losses, out)?,
+                Message::System(_) | Message::User(_) => {}
+            }
+        }
+        for (at, message) in &turn {
+            if let Message::User(parts) = message {
+                write_parts(*at, parts, losses, out)?;
+            }
+        }
+        if out.len() == blocks {
+            out.truncate(start);
+        } else {
+            out.extend_from_slice(b"]}");
+        }
+    }
+    if out.len() == before {
+        return Losses::refuse(
+            "messages",
+            "Claude needs at least one message of the user that is not empty.",
+        );
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// Whose turn a message belongs to; `None` for instructions.
+fn side(message: &Message<'_>) -> Option<&'static str> {
+    match message {
+        Message::System(_) => None,
+        Message::User(_) | Message::Tool { .. } => Some("user"),
+        Message::Assistant(_) => Some("assistant"),
+    }
+}
+
+fn part_name(at: usize, part: usize) -> String {
+    format!("messages[{at}].content[{part}]")
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    if !text.trim().is_empty() {
+        write::open(out, "text");
+        write::string(out, "text", text);
+        out.push(b'}');
+    }
+}
+
+fn write_parts(at: usize, parts: &[Part<'_>], losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Refused> {
+    for (part_at, part) in parts.iter().enumerate() {
+        match part {
+            Part::Text(text) => write_text(out, text),
+            Part::Image(image) => write_image(&part_name(at, part_at), image, losses, out)?,
+            Part::File(file) => write_file(&part_name(at, part_at), file, out)?,
+            Part::Audio(_) => {
+                return Losses::refuse(
+                    part_name(at, part_at),
+                    "Claude does not hear: send audio to another model.",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Thoughts come first, then text, a refusal included, then calls.
+fn write_assistant(
+    at: usize,
+    said: &AssistantMessage<'_>,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    for (thought, signature) in &said.reasoning {
+        match signature.as_deref() {
+            // Claude takes thoughts only with its own signature over them.
+            None => losses.cannot(format!("messages[{at}].reasoning_content"), PROVIDER)?,
+            Some(signature) => match signature.strip_prefix(REDACTED) {
+                Some(data) => {
+                    write::open(out, "redacted_thinking");
+                    write::string(out, "data", data);
+                    out.push(b'}');
+                }
+                None => {
+                    write::open(out, "thinking");
+                    write::string(out, "thinking", thought);
+                    write::string(out, "signature", signature);
+                    out.push(b'}');
+                }
+            },
+        }
+    }
+    for (part_at, part) in said.parts.iter().enumerate() {
+        match part {
+            Part::Text(text) => write_text(out, text),
+            _ => return Losses::refuse(part_name(at, part_at), "Claude itself says text only."),
+        }
+    }
+    if let Some(refusal) = &said.refusal {
+        write_text(out, refusal);
+    }
+    for (call_at, call) in said.calls.iter().enumerate() {
+        write_call(at, call_at, call, out)?;
+    }
+    Ok(())
+}
+
+fn write_call(at: usize, call_at: usize, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let arguments = call.arguments.trim();
+    // OpenAI's clients send back what the model wrote, which is nothing where a function takes nothing.
+    let input = if arguments.is_empty() { "{}" } else { arguments };
+    if !input.starts_with('{') || serde_json::from_str::<&RawValue>(input).is_err() {
+        return Losses::refuse(
+            format!("messages[{at}].tool_calls[{call_at}].function.arguments"),
+            "Claude needs the arguments of a call to be a JSON object.",
+        );
+    }
+    write::open(out, "tool_use");
+    write_id(out, "id", &call.id);
+    write::string(out, "name", &call.name);
+    write::raw(out, "input", input);
+    out.push(b'}');
+    Ok(())
+}
+
+/// An id of a call: Claude's are of `[a-zA-Z0-9_-]`, other providers' of anything, and a conversation may have begun
+/// with those.
+fn write_id(out: &mut Vec<u8>, member: &str, id: &str) {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.chars().all(fits) {
+        write::string(out, member, id);
+    } else {
+        let id: String = id.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+        write::string(out, member, &id);
+    }
+}
+
+fn write_result(
+    at: usize,
+    call_id: &str,
+    parts: &[Part<'_>],
+    is_error: bool,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    write::open(out, "tool_result");
+    write_id(out, "tool_use_id", call_id);
+    if is_error {
+        write::plain(out, "is_error", true);
+    }
+    let start = out.len();
+    write::name(out, "content");
+    match parts {
+        [Part::Text(text)] => write_string(out, text),
+        parts => {
+            out.push(b'[');
+            let before = out.len();
+            write_parts(at, parts, losses, out)?;
+            if out.len() == before {
+                // A function that returns nothing.
+                out.truncate(start);
+            } else {
+                out.push(b']');
+            }
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_image(
+    param: &str,
+    image: &Image<'_>,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    if image.detail.as_ref().is_some_and(|detail| detail != "auto") {
+        losses.cannot(format!("{param}.image_url.detail"), PROVIDER)?;
+    }
+    write_picture(param, &image.source, out)
+}
+
+fn write_picture(param: &str, source: &Source<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    write::open(out, "image");
+    match source {
+        Source::Data { media_type, data } => {
+            // A common slip that providers let pass.
+            let media_type = if media_type == "image/jpg" { "image/jpeg" } else { media_type };
+            if !IMAGES.contains(&media_type) {
+                return Losses::refuse(
+                    param.to_owned(),
+                    format!("Claude reads {}, not '{media_type}'.", IMAGES.join(", ")),
+                );
+            }
+            write_base64(out, media_type, data);
+        }
+        Source::Url(url) => write_reference(out, "url", "url", url),
+        Source::Id(id) => write_reference(out, "file", "file_id", id),
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_file(param: &str, file: &File<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    if let Source::Data { media_type, .. } = &file.source
+        && media_type.starts_with("image/")
+    {
+        return write_picture(param, &file.source, out);
+    }
+    write::open(out, "document");
+    if let Some(name) = &file.name {
+        write::string(out, "title", name);
+    }
+    match &file.source {
+        Source::Data { media_type, data } if media_type == "application/pdf" => {
+            write_base64(out, media_type, data)
+        }
+        Source::Data { media_type, data } if is_text(media_type) => {
+            let text = decode_base64(data).and_then(|bytes| String::from_utf8(bytes).ok());
+            let Some(text) = text else {
+                return Losses::refuse(param.to_owned(), "The file is not base64 of text in UTF-8.");
+            };
+            write::name(out, "source");
+            out.push(b'{');
+            write::string(out, "type", "text");
+            write::string(out, "media_type", "text/plain");
+            write::string(out, "data", &text);
+            out.push(b'}');
+        }
+        Source::Data { media_type, .. } => {
+            return Losses::refuse(
+                param.to_owned(),
+                format!("Claude reads PDF and text files, not '{media_type}'."),
+            );
+        }
+        Source::Url(url) => write_reference(out, "url", "url", url),
+        Source::Id(id) => write_reference(out, "file", "file_id", id),
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_base64(out: &mut Vec<u8>, media_type: &str, data: &str) {
+    write::name(out, "source");
+    out.push(b'{');
+    write::string(out, "type", "base64");
+    write::string(out, "media_type", media_type);
+    write::string(out, "data", data);
+    out.push(b'}');
+}
+
+fn write_reference(out: &mut Vec<u8>, kind: &str, member: &str, value: &str) {
+    write::name(out, "source");
+    out.push(b'{');
+    write::string(out, "type", kind);
+    write::string(out, member, value);
+    out.push(b'}');
+}
+
+/// Whether a file of this media type is text, whatever it says.
+fn is_text(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.starts_with("text/")
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+        || matches!(
+            essence,
+            "application/json" | "application/xml" | "application/yaml" | "application/x-yaml"
+        )
+}
+
+/// Base64 (RFC 4648 section 4), with or without its padding.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    for group in digits.chunks(4) {
+        let mut bits = 0u32;
+        for digit in group {
+            let value = match digit {
+                b'A'..=b'Z' => digit - b'A',
+                b'a'..=b'z' => digit - b'a' + 26,
+                b'0'..=b'9' => digit - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        // A digit alone is not a byte.
+        let missing = match group.len() {
+            2..=4 => 4 - group.len(),
+            _ => return None,
+        };
+        bits <<= 6 * missing;
+        bytes.extend(bits.to_be_bytes().iter().skip(1).take(3 - missing));
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read() {
+        for (text, bytes) in [
+            ("", Some("")),
+            ("Zg==", Some("f")),
+            ("Zm8=", Some("fo")),
+            ("Zm8", Some("fo")),
+            ("Zm9v", Some("foo")),
+            ("Zm9vYg==", Some("foob")),
+            ("Zm9vYmFy", Some("foobar")),
+            ("Zm9vY", None),
+            ("Zm-v", None),
+        ] {
+            assert_eq!(decode_base64(text).as_deref(), bytes.map(str::as_bytes), "{text}");
+        }
+    }
+}
