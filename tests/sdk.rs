@@ -76,3 +76,41 @@ fn the_node_sdk_works_unmodified() {
         number(text, "\n# pass ")
     });
 }
+
+/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's and Google's dialect.
+#[test]
+fn every_client_speaks_to_every_provider() {
+    let tokens = "24".parse().unwrap();
+    let simulator = simulate::start(Settings { answer_tokens: tokens, ..Settings::default() }).unwrap();
+    let at = simulator.addr();
+    let gateway = Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [sk-upstream-key-0000000001]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+policy: {{retry: {{max_attempts: 1}}}}
+"
+        ),
+        &[],
+    );
+    let output = Command::new(installed("venv/bin/python"))
+        .arg(file("tests/sdk/python/test_matrix.py"))
+        .env("GATEWAY", gateway.addr.to_string())
+        .env("SIMULATOR", at.to_string())
+        .env("API_KEY", KEY)
+        .env_remove("OPENAI_ORG_ID")
+        .env_remove("OPENAI_PROJECT_ID")
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    print!("{text}");
+    assert!(output.status.success(), "{text}\nthe gateway said:\n{}", gateway.stderr.lock().unwrap());
+    assert!(number(&text, "\nRan ").is_some_and(|n| n > 100), "too few tests ran: {text}");
+    simulator.stop();
+}

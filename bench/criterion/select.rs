@@ -7,6 +7,7 @@ use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use coo_llm::{
     config::{Algorithm, HybridWeights, Loaded, Priority, ProcessEnv, load_str, snapshot::Snapshot},
+    dialect::openai::request::Endpoint,
     gateway::{
         balance::{self, Balance, Outcome, Tried},
         budget::{self, Budget, Clock},
@@ -118,7 +119,7 @@ fn whole(criterion: &mut Criterion) {
         let rules = balance::Rules::new(&config.policy, &config.key_rotation);
         let balance = Balance::new(&snapshot, rules, 0, clock.now());
         let model = Cow::Borrowed("fast");
-        let plan = route::plan(&snapshot, Some(0), &model).unwrap();
+        let plan = route::plan(&snapshot, Some(0), &model, Endpoint::ChatCompletions).unwrap();
         let ask = Ask { is_stream: false, tokens: 256 };
         // Every key has answered something, and takes a while to forget it.
         for (provider, key) in (0..4).flat_map(|provider| (0..16).map(move |key| (provider, key))) {

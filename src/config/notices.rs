@@ -79,7 +79,7 @@ pub(super) fn collect(root: &Node, config: &Config) -> Vec<Notice> {
     }
     for provider in config.providers.iter().filter(|provider| provider.enabled) {
         let (id, kind) = (&provider.id, provider.kind.name());
-        if !provider.kind.openai_compatible() {
+        if !provider.kind.is_built() {
             let message = format!(
                 "provider type {kind} is not built yet: its requests (provider `{id}`) will be answered with 501"
             );

@@ -184,6 +184,8 @@ pub struct Policy {
     pub cache: ResponseCache,
     /// What a request takes from token budgets before it is sent.
     pub token_reserve: TokenReserve,
+    /// Whether parameters that a provider has nothing like are left out of its requests.
+    pub drop_unsupported_params: bool,
     /// How long a request may wait for budget; zero refuses at once.
     pub budget_wait: Duration,
     /// Requests that may wait for budget, per shard; zero refuses at once.

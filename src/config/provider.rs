@@ -33,8 +33,8 @@ struct Facts {
     root: Option<&'static str>,
     /// The path of a `base_url` that has none.
     path: &'static str,
-    /// Whether the provider speaks the OpenAI format at that root, which is what is built.
-    openai_compatible: bool,
+    /// Whether what it speaks is built.
+    is_built: bool,
 }
 
 const fn facts(
@@ -42,9 +42,9 @@ const fn facts(
     name: &'static str,
     root: Option<&'static str>,
     path: &'static str,
-    openai_compatible: bool,
+    is_built: bool,
 ) -> Facts {
-    Facts { kind, name, root, path, openai_compatible }
+    Facts { kind, name, root, path, is_built }
 }
 
 /// One row per type. `root` ends in `path` (a test holds the two together).
@@ -53,8 +53,8 @@ const TYPES: [Facts; 13] = {
     use ProviderType::*;
     [
         facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1",           true),
-        facts(Gemini,      "gemini",      Some("https://generativelanguage.googleapis.com/v1beta"),   "/v1beta",       false),
-        facts(Claude,      "claude",      Some("https://api.anthropic.com/v1"),                       "/v1",           false),
+        facts(Gemini,      "gemini",      Some("https://generativelanguage.googleapis.com/v1beta"),   "/v1beta",       true),
+        facts(Claude,      "claude",      Some("https://api.anthropic.com/v1"),                       "/v1",           true),
         facts(Grok,        "grok",        Some("https://api.x.ai/v1"),                                "/v1",           true),
         facts(Fireworks,   "fireworks",   Some("https://api.fireworks.ai/inference/v1"),              "/inference/v1", true),
         facts(Together,    "together",    Some("https://api.together.xyz/v1"),                        "/v1",           true),
@@ -106,10 +106,18 @@ impl ProviderType {
         self.facts().path
     }
 
-    /// Whether requests are forwarded in the OpenAI format as they are. The others are not built
-    /// yet and their requests are answered with 501.
-    pub fn openai_compatible(self) -> bool {
-        self.facts().openai_compatible
+    /// Whether requests can be sent to it. The others are not built yet and their requests are answered with 501.
+    pub fn is_built(self) -> bool {
+        self.facts().is_built
+    }
+
+    /// Which of its names stands for its key in a request's head, and what comes before the key.
+    pub(super) fn credential(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Claude => ("x-api-key", ""),
+            Self::Gemini => ("x-goog-api-key", ""),
+            _ => ("authorization", "Bearer "),
+        }
     }
 
     /// Every name with its type, in the order of the documentation.

@@ -78,6 +78,8 @@ pub struct Key {
     chat: Vec<u8>,
     embeddings: Vec<u8>,
     models: Vec<u8>,
+    /// Where a path goes in a head of `POST`.
+    around: (Vec<u8>, Vec<u8>),
 }
 
 impl fmt::Debug for Key {
@@ -87,7 +89,8 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Request line and the header fields that every `chat/completions` request with this key begins with.
+    /// Request line and the header fields that every chat request with this key begins with: `chat/completions`,
+    /// or what the provider has for it.
     #[must_use]
     pub fn chat_head(&self) -> &[u8] {
         &self.chat
@@ -97,6 +100,13 @@ impl Key {
     #[must_use]
     pub fn embeddings_head(&self) -> &[u8] {
         &self.embeddings
+    }
+
+    /// The same for a path below the API's root.
+    #[must_use]
+    pub fn head_at(&self, path: &str) -> Vec<u8> {
+        let (before, after) = &self.around;
+        [before, path.as_bytes(), after].concat()
     }
 
     /// The same for `GET models`, which has no body.
@@ -274,30 +284,38 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         .api_keys
         .iter()
         .map(|key| {
-            let head = |method: &str, path: &str| {
-                let mut head = format!(
-                    "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n",
-                    provider.base_url.path,
-                    provider.base_url.authority(),
-                    key.expose()
-                );
-                if method == "POST" {
+            let (field, scheme) = provider.kind.credential();
+            let after = |has_body: bool| {
+                let authority = provider.base_url.authority();
+                let mut head =
+                    format!(" HTTP/1.1\r\nhost: {authority}\r\n{field}: {scheme}{}\r\n", key.expose());
+                if has_body {
                     head.push_str("content-type: application/json\r\n");
                 }
                 if let Some(organization) = &provider.organization {
                     head.push_str(&format!("openai-organization: {organization}\r\n"));
+                }
+                if provider.kind == ProviderType::Claude
+                    && !provider.headers.iter().any(|(name, _)| name == "anthropic-version")
+                {
+                    head.push_str("anthropic-version: 2023-06-01\r\n");
                 }
                 for (name, value) in &provider.headers {
                     head.push_str(&format!("{name}: {}\r\n", value.expose()));
                 }
                 head.into_bytes()
             };
+            let before = |method: &str| format!("{method} {}", provider.base_url.path).into_bytes();
+            let around = (before("POST"), after(true));
+            let at = |path: &str| [&around.0, path.as_bytes(), &around.1].concat();
+            let chat = if provider.kind == ProviderType::Claude { "/messages" } else { "/chat/completions" };
             Key {
                 budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
                 masked: key.masked(),
-                chat: head("POST", "/chat/completions"),
-                embeddings: head("POST", "/embeddings"),
-                models: head("GET", "/models"),
+                chat: at(chat),
+                embeddings: at("/embeddings"),
+                models: [before("GET"), b"/models".to_vec(), after(false)].concat(),
+                around,
             }
         })
         .collect();
@@ -310,7 +328,13 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         counts_tokens: keys.iter().any(|key| key.budget.counts_tokens()),
         limited: keys.iter().any(|key| key.budget.is_limited()),
         keys,
-        extra_headers: provider.headers.iter().map(|(name, _)| name.clone()).collect(),
+        extra_headers: {
+            let mut extra: Vec<String> = provider.headers.iter().map(|(name, _)| name.clone()).collect();
+            if provider.kind == ProviderType::Claude {
+                extra.push("anthropic-version".to_owned());
+            }
+            extra
+        },
         default_model: provider.model.clone(),
         // Mistral always ends a stream with its usage and refuses parameters it does not know.
         ask_usage: provider.kind != ProviderType::Mistral,

@@ -17,4 +17,5 @@ pub mod openai;
 pub mod provider_error;
 pub mod ratelimit;
 pub mod sse;
+pub mod translate;
 pub mod usage;

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     config::snapshot::{ClientId, ProviderId},
     dialect::{
-        openai::{error::GatewayError, stream::StreamFilter},
+        openai::error::GatewayError,
+        translate::{embeddings::Wanted, stream::Filter},
         usage::{PicoUsd, Usage, cost},
     },
 };
@@ -69,6 +70,10 @@ pub struct Account {
     pub error: Option<&'static str>,
     /// What the system said of a failure, for the operator: never sent to a client.
     pub detail: Option<String>,
+    /// Parameters that were left out, where that is allowed: a header's value.
+    pub dropped: Option<String>,
+    /// What the answer to an embeddings request depends on, where it is translated.
+    pub embeddings: Wanted,
     /// Tokens used, as the provider counted them.
     pub usage: Option<Usage>,
     /// What was taken from limits for it.
@@ -111,6 +116,8 @@ impl Account {
             error: Some("client_closed"),
             detail: None,
             usage: None,
+            dropped: None,
+            embeddings: Wanted::default(),
             reservation: None,
             refused: false,
             sent: false,
@@ -146,6 +153,7 @@ impl Account {
         swap(&mut self.first_byte, &mut beside.first_byte);
         swap(&mut self.first_token, &mut beside.first_token);
         swap(&mut self.detail, &mut beside.detail);
+        swap(&mut self.dropped, &mut beside.dropped);
         swap(&mut self.reservation, &mut beside.reservation);
         swap(&mut self.refused, &mut beside.refused);
         swap(&mut self.sent, &mut beside.sent);
@@ -280,7 +288,7 @@ impl Account {
     }
 
     /// Takes what a stream told of its usage.
-    pub fn stream_ended(&mut self, filter: &StreamFilter) {
+    pub fn stream_ended(&mut self, filter: &Filter) {
         self.usage = filter.usage();
         if filter.error_seen() {
             self.error = Some("upstream_stream_error");

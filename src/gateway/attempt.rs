@@ -12,23 +12,20 @@ use coo_shards::{
 };
 use http::{Method, StatusCode};
 
-use super::{account::Account, balance::Outcome, events::Stream, failure, learn, shard::Shard};
+use super::{
+    account::Account, balance::Outcome, events::Stream, failure, learn, shard::Shard, translate::Prepared,
+};
 use crate::{
     config::snapshot::{ProviderId, Upstream},
-    dialect::openai::{
-        error::{GatewayError, UpstreamFault},
-        splice::Splice,
-    },
+    dialect::openai::error::{GatewayError, UpstreamFault},
 };
 
 /// What is to be sent, and to whom.
 pub struct Outgoing<'r, 'a> {
     /// The client's request.
     pub request: &'r Request,
-    /// The prepared start of the provider's request head.
-    pub prepared: &'r [u8],
-    /// The client's body with what must change.
-    pub splice: &'r Splice<'r>,
+    /// As the provider gets it.
+    pub prepared: &'r Prepared<'r>,
     /// The provider.
     pub upstream: &'a Upstream,
     /// Its number.
@@ -206,19 +203,19 @@ impl Outgoing<'_, '_> {
     /// The request as the provider gets it.
     fn written(&self) -> Buf {
         let head = self.request.head_bytes();
-        let mut request =
-            Buf::with_capacity(self.prepared.len() + self.request.head.len + self.splice.len() + 64);
+        let Prepared { head: prepared, body } = self.prepared;
+        let mut request = Buf::with_capacity(prepared.len() + self.request.head.len + body.len() + 64);
         let out = request.vec_mut();
-        out.extend_from_slice(self.prepared);
+        out.extend_from_slice(prepared);
         for field in &self.request.head.fields {
             if self.forwards(field, head) {
                 out.extend_from_slice(field.line(head));
                 out.extend_from_slice(b"\r\n");
             }
         }
-        encode::number_field(out, "content-length", self.splice.len() as u64);
+        encode::number_field(out, "content-length", body.len() as u64);
         out.extend_from_slice(b"\r\n");
-        self.splice.write_into(out);
+        body.write_into(out);
         request
     }
 
@@ -229,6 +226,10 @@ impl Outgoing<'_, '_> {
         }
         let name = field.name(head);
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        if self.prepared.body.is_translated() {
+            // What else a client says is for a provider that speaks its dialect.
+            return is("traceparent") || is("tracestate") || is("x-request-id");
+        }
         let private = match name.len() {
             7 => is("api-key"),
             9 => is("x-api-key"),

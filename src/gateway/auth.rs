@@ -1,6 +1,6 @@
-//! Who sent a request: the bearer key (RFC 6750 §2.1) against the snapshot.
+//! Who sent a request: the bearer key (RFC 6750 §2.1), or `x-api-key`, against the snapshot.
 
-use coo_shards::http1::head::{Known, RequestHead};
+use coo_shards::http1::head::{Field, Known, RequestHead};
 
 use crate::{
     config::snapshot::{ClientId, Snapshot},
@@ -10,14 +10,24 @@ use crate::{
 /// The client of a request.
 ///
 /// # Errors
-/// `MissingApiKey` without exactly one bearer credential, `InvalidApiKey` for an unknown one.
+/// `MissingApiKey` without exactly one credential, `InvalidApiKey` for an unknown one.
 pub fn client(head: &RequestHead, bytes: &[u8], snapshot: &Snapshot) -> Result<ClientId, GatewayError> {
-    let mut credentials = head.fields.iter().filter(|field| field.known == Known::Authorization);
-    let (Some(field), None) = (credentials.next(), credentials.next()) else {
-        return Err(GatewayError::MissingApiKey);
+    let one = |is: &dyn Fn(&Field) -> bool| {
+        let mut credentials = head.fields.iter().filter(|field| is(field));
+        (credentials.next(), credentials.next())
     };
-    let key = bearer(field.value(bytes)).ok_or(GatewayError::MissingApiKey)?;
-    snapshot.client(key).ok_or(GatewayError::InvalidApiKey)
+    let key = match one(&|field| field.known == Known::Authorization) {
+        (Some(field), None) => bearer(field.value(bytes)),
+        // As Anthropic's clients have it.
+        (None, _) => match one(&|field| {
+            field.known == Known::Other && field.name(bytes).eq_ignore_ascii_case(b"x-api-key")
+        }) {
+            (Some(field), None) => Some(field.value(bytes).trim_ascii()).filter(|key| !key.is_empty()),
+            _ => None,
+        },
+        _ => None,
+    };
+    snapshot.client(key.ok_or(GatewayError::MissingApiKey)?).ok_or(GatewayError::InvalidApiKey)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

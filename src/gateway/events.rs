@@ -29,10 +29,17 @@ use super::{
     request::Context,
     respond,
     shard::Shard,
+    translate,
 };
-use crate::dialect::openai::{
-    error::{GatewayError, UpstreamFault},
-    stream::{StreamFilter, error_event},
+use crate::dialect::{
+    openai::{
+        error::{GatewayError, UpstreamFault},
+        stream::StreamFilter,
+    },
+    translate::{
+        Wire,
+        stream::{Filter, Other},
+    },
 };
 
 /// A provider that sends comments to keep a client waiting, and no event, is believed after this: held back longer,
@@ -44,7 +51,7 @@ const HELD_BYTES: usize = 512 * 1024;
 /// An event stream on its way to the client.
 pub struct Stream<'a> {
     answer: Answer<'a>,
-    filter: StreamFilter,
+    filter: Filter,
     /// What the client gets next: at first the head.
     out: Buf,
     /// All that will come has come.
@@ -103,11 +110,11 @@ pub async fn pass_on<'a>(
     shard: &Rc<Shard>,
     context: &Context,
     answer: Answer<'a>,
-    hide_usage: bool,
+    asks_usage: bool,
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, Failed<'a>> {
-    let mut stream = Stream::new(shard, context, answer, hide_usage, account);
+    let mut stream = Stream::new(shard, context, answer, asks_usage, account);
     match stream.begin(shard, account).await {
         Ok(()) => {
             account.told(Outcome::Answered);
@@ -128,10 +135,10 @@ pub async fn begun<'a>(
     shard: &Rc<Shard>,
     context: &Context,
     answer: Answer<'a>,
-    hide_usage: bool,
+    asks_usage: bool,
     account: &mut Account,
 ) -> Result<Box<Stream<'a>>, Failed<'a>> {
-    let mut stream = Box::new(Stream::new(shard, context, answer, hide_usage, account));
+    let mut stream = Box::new(Stream::new(shard, context, answer, asks_usage, account));
     match stream.begin(shard, account).await {
         Ok(()) => Ok(stream),
         Err((why, Some(error))) => Err(Failed { why, instead: Instead::Error(error) }),
@@ -152,16 +159,25 @@ impl<'a> Stream<'a> {
         shard: &Shard,
         context: &Context,
         mut answer: Answer<'a>,
-        hide_usage: bool,
+        asks_usage: bool,
         account: &Account,
     ) -> Self {
         let chunked = context.version == Version::Http11;
         let persist = context.persists(shard) && chunked;
         let mut out = Buf::with_capacity(LARGE_BYTES);
-        respond::begin(out.vec_mut(), &answer, shard, context, account.tries);
+        respond::begin(out.vec_mut(), &answer, shard, context, account);
         respond::finish_head(out.vec_mut(), None, context, persist);
         answer.connection.consume_head(&answer.head);
-        let filter = StreamFilter::new(hide_usage);
+        let hide_usage = answer.upstream.ask_usage && !asks_usage;
+        let other = |wire, endpoint| {
+            translate::with_face(endpoint, account, |face| Other::new(wire, endpoint, face, asks_usage))
+        };
+        let filter = match (translate::wire(answer.upstream.kind), context.endpoint()) {
+            (Some(wire), Some(endpoint)) if wire != Wire::OpenAi || !wire.is_spoken_at(endpoint) => {
+                Filter::Other(Box::new(other(wire, endpoint)))
+            }
+            _ => Filter::Same(StreamFilter::new(hide_usage)),
+        };
         Self { answer, filter, out, ended: false, fault: None, hide_usage, chunked, persist }
     }
 
@@ -280,8 +296,13 @@ impl<'a> Stream<'a> {
     /// client has taken them.
     fn end(mut self, account: &mut Account) -> (Buf, bool) {
         // The last event counts even without its blank line. After [DONE] the stream is complete, however it ends.
+        if self.fault.is_none() && self.filter.must_be_done() {
+            // Some say only then that all has come.
+            self.put(|filter, out| filter.finish(out));
+        }
         let id = &self.answer.upstream.id;
-        let fault = self.fault.filter(|_| !self.filter.done());
+        let cut = || (self.filter.must_be_done() && !self.filter.error_seen()).then_some(UpstreamFault::Cut);
+        let fault = self.fault.or_else(cut).filter(|_| !self.filter.done());
         let error = fault.map(|fault| failure::upstream(id, fault));
         let hide_usage = self.hide_usage;
         self.put(|filter, out| {
@@ -294,7 +315,7 @@ impl<'a> Stream<'a> {
                 if !hide_usage {
                     out.extend_from_slice(b"\n\n");
                 }
-                error_event(&error.to_string(), error.kind().kind, error.kind().code, out);
+                filter.write_error(&failure::as_of_provider(error), out);
             }
         });
         let Self { answer, filter, mut out, chunked, persist, .. } = self;
@@ -328,6 +349,10 @@ impl<'a> Stream<'a> {
                         let n = content.len();
                         filter.feed(content, out);
                         connection.consume(n);
+                        if filter.malformed().is_some() {
+                            *fault = Some(UpstreamFault::Garbage);
+                            break;
+                        }
                     }
                     Err(_) => {
                         *fault = Some(UpstreamFault::Garbage);
@@ -348,7 +373,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Appends what `fill` does, framed for the client.
-    fn put(&mut self, fill: impl FnOnce(&mut StreamFilter, &mut Vec<u8>)) {
+    fn put(&mut self, fill: impl FnOnce(&mut Filter, &mut Vec<u8>)) {
         let Self { filter, out, chunked, .. } = self;
         if *chunked {
             encode::chunk_with(out.vec_mut(), |out| fill(filter, out));

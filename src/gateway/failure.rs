@@ -15,7 +15,14 @@ use http::StatusCode;
 use super::shard::Shard;
 use crate::{
     config::snapshot::ClientId,
-    dialect::openai::error::{GatewayError, UpstreamFault},
+    dialect::{
+        openai::{
+            error::{GatewayError, UpstreamFault},
+            request::Endpoint,
+        },
+        provider_error::ProviderError,
+        translate,
+    },
 };
 
 /// Seconds after which a client may try again when this process has no room.
@@ -79,6 +86,17 @@ pub fn upstream(provider: &str, fault: UpstreamFault) -> GatewayError {
     GatewayError::Upstream { provider: provider.to_owned(), fault }
 }
 
+/// An error of ours as if a provider had told it, for dialects other than OpenAI's.
+#[must_use]
+pub fn as_of_provider(error: &GatewayError) -> ProviderError {
+    let kind = error.kind();
+    let param = match error {
+        GatewayError::Untranslatable(refused) => Some(refused.param.to_string()),
+        _ => kind.param.map(str::to_owned),
+    };
+    ProviderError { status: kind.status, kind: kind.kind, code: kind.code, param, message: error.to_string() }
+}
+
 /// The status of an answer: the rule's own where there is one.
 #[must_use]
 pub fn status(error: &GatewayError, own: Option<StatusCode>) -> StatusCode {
@@ -95,9 +113,15 @@ pub fn answer(
     persist: bool,
     head_only: bool,
     client: Option<(&Shard, ClientId)>,
+    endpoint: Option<Endpoint>,
 ) -> Buf {
     let mut body = Vec::with_capacity(256);
-    error.write_body(&mut body);
+    match endpoint {
+        Some(Endpoint::Messages) => {
+            translate::write_error(&as_of_provider(error), Endpoint::Messages, &mut body)
+        }
+        _ => error.write_body(&mut body),
+    }
     let mut answer = Buf::with_capacity(SMALL_BYTES);
     let out = answer.vec_mut();
     encode::status_line(out, status(error, own));

@@ -24,6 +24,7 @@ use super::{
     route::{self, Plan},
     select::speed::Ask,
     shard::Shard,
+    translate::{self, Prepared},
 };
 use crate::{
     config::{
@@ -33,7 +34,6 @@ use crate::{
     dialect::openai::{
         error::GatewayError,
         request::{self, Endpoint, RequestFacts},
-        splice::Splice,
     },
 };
 
@@ -55,12 +55,15 @@ pub async fn forward(
     let body = request.body();
     let facts = request::scan(body, endpoint).map_err(GatewayError::Body)?;
     let name = facts.model(body);
-    let plan = route::plan(&shard.snapshot, context.client, &name)?;
+    let plan = route::plan(&shard.snapshot, context.client, &name, endpoint)?;
     // Where it fails before it was sent it is accounted to the first.
     if let Some((provider, model)) = plan.get(0) {
         account.to(provider, model, facts.stream);
     }
     let no_capacity = || GatewayError::NoCapacity { model: name.to_string() };
+    if endpoint == Endpoint::CountTokens && !translate::counts(&plan) {
+        return Box::pin(translate::count(context, shard, body, responder, account)).await;
+    }
     let _place = shard.admit(context.client).ok_or_else(no_capacity)?;
     shard.balance.came();
     let client = context.client.and_then(|client| shard.snapshot.clients.get(client));
@@ -77,9 +80,8 @@ pub async fn forward(
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
         let slot = wanted.enter(provider, account).await.ok_or_else(no_capacity)?;
         account.with(provider, model, chosen, ask, slot);
-        let prepared = head_of(key, endpoint);
-        let splice = Splice::new(body, &facts, model, upstream.ask_usage);
-        let outgoing = attempt::Outgoing { request, prepared, splice: &splice, upstream, provider };
+        let prepared = wanted.prepare(upstream, key, model, account)?;
+        let outgoing = attempt::Outgoing { request, prepared: &prepared, upstream, provider };
         let hedges = account.tries == 0 && shard.balance.rules().hedge.is_some();
         let sent = if hedges {
             // On the heap: two attempts at a time are rare, and large.
@@ -93,10 +95,9 @@ pub async fn forward(
         };
         let failed = match sent {
             Ok(answer) if respond::is_event_stream(&answer) => {
-                let hide_usage = wanted.hides_usage(upstream);
+                let asks = wanted.asks_usage();
                 // On the heap: long-lived, and its size would burden every request's future.
-                match Box::pin(events::pass_on(shard, context, answer, hide_usage, responder, account)).await
-                {
+                match Box::pin(events::pass_on(shard, context, answer, asks, responder, account)).await {
                     Ok(persist) => return Ok(persist),
                     Err(failed) => failed,
                 }
@@ -119,20 +120,14 @@ pub async fn forward(
     }
 }
 
-/// The prepared start of a request head.
-pub(super) fn head_of(key: &Key, endpoint: Endpoint) -> &[u8] {
-    match endpoint {
-        Endpoint::ChatCompletions => key.chat_head(),
-        Endpoint::Embeddings => key.embeddings_head(),
-    }
-}
-
 /// What the time of an answer depends on, as far as its request tells.
 fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
     let most = facts.max_output_tokens.and_then(|most| u32::try_from(most).ok()).unwrap_or(u32::MAX);
     let tokens = match endpoint {
-        Endpoint::ChatCompletions => most.min(OUTPUT_TOKENS),
-        Endpoint::Embeddings => 0,
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::Completions => {
+            most.min(OUTPUT_TOKENS)
+        }
+        _ => 0,
     };
     Ask { is_stream: facts.stream, tokens }
 }
@@ -233,9 +228,21 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Whether the usage chunk is to be kept from the client.
-    pub(super) fn hides_usage(&self, upstream: &Upstream) -> bool {
-        self.facts.stream && upstream.ask_usage && !self.facts.asks_usage()
+    /// Whether the usage that a stream tells is for the client, too.
+    pub(super) fn asks_usage(&self) -> bool {
+        !self.facts.stream || self.facts.asks_usage()
+    }
+
+    /// Makes the request ready for a provider.
+    pub(super) fn prepare(
+        &self,
+        upstream: &Upstream,
+        key: &'a Key,
+        model: &'a str,
+        account: &mut Account,
+    ) -> Result<Prepared<'a>, GatewayError> {
+        let asked = (self.endpoint, self.body, self.facts);
+        translate::prepare(self.shard, asked, (upstream, key, model), account)
     }
 
     fn spender(&self, target: usize, turn: usize, turns: usize) -> Option<Spender<'a>> {

@@ -22,7 +22,7 @@ use super::{
     attempt::{self, Answer, Failed, Outgoing},
     balance::{Hope, Outcome, Tried},
     events::{self, Stream},
-    forward::{self, Wanted},
+    forward::Wanted,
     overload::Slot,
     respond,
     select::tail::Tail,
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     config::{Hedge, snapshot::ProviderId},
-    dialect::openai::{error::GatewayError, splice::Splice},
+    dialect::openai::error::GatewayError,
 };
 
 /// Models of one provider whose times are kept, on each shard. Names come from clients, so they must be bounded.
@@ -172,9 +172,8 @@ pub(super) async fn send<'a>(
     tried.add(target, key);
     shard.metrics.borrow_mut().hedges_sent += 1;
     beside.with(provider, model, key, wanted.ask, slot);
-    let splice = Splice::new(wanted.body, wanted.facts, model, upstream.ask_usage);
-    let prepared = forward::head_of(with, wanted.endpoint);
-    let other = Outgoing { request: wanted.request, prepared, splice: &splice, upstream, provider };
+    let Ok(prepared) = wanted.prepare(upstream, with, model, &mut beside) else { return first.await };
+    let other = Outgoing { request: wanted.request, prepared: &prepared, upstream, provider };
     let (other_kind, other_begun) = (Kind { provider, model, ..kind }, Instant::now());
     let mut other = Box::pin(ready(wanted, &other, model, &mut beside));
     let ready = match race(first.as_mut(), other.as_mut()).await {
@@ -248,8 +247,8 @@ async fn ready<'a>(
     if !respond::is_event_stream(&answer) {
         return Ok(Ready::Answer(answer));
     }
-    let hide_usage = wanted.hides_usage(outgoing.upstream);
-    let stream = events::begun(wanted.shard, wanted.context, answer, hide_usage, account).await?;
+    let asks = wanted.asks_usage();
+    let stream = events::begun(wanted.shard, wanted.context, answer, asks, account).await?;
     Ok(Ready::Stream(stream))
 }
 

@@ -113,6 +113,15 @@ impl Context {
         context
     }
 
+    /// Which operation it is for, where it is one that goes to a provider.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self.route {
+            Route::Forward(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
     /// Whether the connection stays open after the answer.
     #[must_use]
     pub fn persists(&self, shard: &Shard) -> bool {
@@ -180,6 +189,14 @@ fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, Gatew
     match api.strip_prefix("/v1/") {
         Some("chat/completions") => return post(Endpoint::ChatCompletions),
         Some("embeddings") => return post(Endpoint::Embeddings),
+        Some("messages") => return post(Endpoint::Messages),
+        Some("messages/count_tokens") => return post(Endpoint::CountTokens),
+        Some("responses") => return post(Endpoint::Responses),
+        Some("completions") => return post(Endpoint::Completions),
+        Some("moderations") => return post(Endpoint::Moderations),
+        Some("images/generations") => return post(Endpoint::Images),
+        Some("audio/speech") => return post(Endpoint::Speech),
+        Some("rerank") => return post(Endpoint::Rerank),
         Some("models") => return get(Route::Models),
         Some(rest) => {
             if let Some(id) = rest.strip_prefix("models/")

@@ -14,6 +14,7 @@ use super::{
     failure,
     request::Context,
     shard::Shard,
+    translate,
 };
 use crate::dialect::{
     openai::error::{GatewayError, UpstreamFault},
@@ -28,6 +29,8 @@ use coo_shards::{
     },
     join,
 };
+
+use http::StatusCode;
 
 /// Most bytes of an answer that is not a stream held back until it is whole; a longer one passes as it comes.
 const HELD_BYTES: usize = 512 * 1024;
@@ -46,7 +49,7 @@ pub async fn pass_on_instead(
     let stream = match instead {
         Instead::Error(error) => return Err(error),
         Instead::Answer(answer) if is_event_stream(&answer) => {
-            Box::new(Stream::new(shard, context, answer, false, account))
+            Box::new(Stream::new(shard, context, answer, true, account))
         }
         Instead::Answer(answer) => return whole(shard, context, answer, responder, account).await,
         Instead::Stream(stream) => stream,
@@ -67,9 +70,27 @@ pub(super) fn is_event_stream(answer: &Answer<'_>) -> bool {
 }
 
 /// Appends status line and the end-to-end fields of the provider's answer.
-pub(super) fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, context: &Context, tries: u32) {
-    encode::status_line(out, answer.head.status);
+pub(super) fn begin(
+    out: &mut Vec<u8>,
+    answer: &Answer<'_>,
+    shard: &Shard,
+    context: &Context,
+    account: &Account,
+) {
     let bytes = answer.connection.head_bytes();
+    begin_as(out, answer.head.status, (answer, bytes), shard, context, account);
+}
+
+/// The same with a status of its own, and the head's bytes.
+pub(super) fn begin_as(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    (answer, bytes): (&Answer<'_>, &[u8]),
+    shard: &Shard,
+    context: &Context,
+    account: &Account,
+) {
+    encode::status_line(out, status);
     for field in &answer.head.fields {
         if forwards(field, bytes) {
             out.extend_from_slice(field.line(bytes));
@@ -83,8 +104,11 @@ pub(super) fn begin(out: &mut Vec<u8>, answer: &Answer<'_>, shard: &Shard, conte
     out.extend_from_slice(b"x-coo-provider: ");
     out.extend_from_slice(answer.upstream.id.as_bytes());
     out.extend_from_slice(b"\r\nx-coo-attempts: ");
-    out.extend_from_slice(itoa::Buffer::new().format(tries).as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(account.tries).as_bytes());
     out.extend_from_slice(b"\r\n");
+    if let Some(dropped) = &account.dropped {
+        encode::field(out, "x-coo-dropped-params", dropped.as_bytes());
+    }
 }
 
 /// Whether a provider's header field goes on: end-to-end, and about the answer, not about the provider's site
@@ -124,11 +148,15 @@ pub async fn whole(
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
+    if let Some(foreign) = translate::foreign(context, answer.upstream) {
+        // On the heap: what is translated can bear it, and its size would burden every request's future.
+        return Box::pin(translate::whole(shard, context, answer, foreign, responder, account)).await;
+    }
     account.answered(answer.head.status);
     let id = &answer.upstream.id;
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    begin(out.vec_mut(), &answer, shard, context, account.tries);
+    begin(out.vec_mut(), &answer, shard, context, account);
     answer.connection.consume_head(&answer.head);
     let mut scanner = UsageScanner::new();
     let mut body = Buf::empty();

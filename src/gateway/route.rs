@@ -18,13 +18,14 @@ use super::{
     failure,
     request::{Context, Route},
     shard::Shard,
+    translate,
 };
 use crate::{
     config::{
         routes::Route as Targets,
         snapshot::{Client, ClientId, ProviderId, Snapshot, Upstream},
     },
-    dialect::openai::{error::GatewayError, models},
+    dialect::openai::{error::GatewayError, models, request::Endpoint},
 };
 
 /// Where a request may go: targets to choose among, then those to fall back to.
@@ -36,6 +37,7 @@ pub struct Plan<'a> {
     client: Option<&'a Client>,
     many: Option<&'a Targets>,
     one: (ProviderId, &'a str),
+    endpoint: Endpoint,
 }
 
 impl<'a> Plan<'a> {
@@ -77,7 +79,12 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn allows(&self, provider: ProviderId) -> bool {
         self.client.is_some_and(|client| client.may_use(provider))
-            && self.snapshot.providers.get(provider).is_some_and(|up| up.kind.openai_compatible())
+            && self
+                .snapshot
+                .providers
+                .get(provider)
+                .and_then(|up| translate::wire(up.kind))
+                .is_some_and(|wire| wire.serves(self.endpoint))
     }
 }
 
@@ -89,18 +96,23 @@ pub fn plan<'a>(
     snapshot: &'a Snapshot,
     client: Option<ClientId>,
     name: &'a Cow<'a, str>,
+    endpoint: Endpoint,
 ) -> Result<Plan<'a>, GatewayError> {
     let unknown = || GatewayError::ModelNotFound { model: name.to_string() };
     let one = snapshot.resolve(name).ok_or_else(unknown)?;
     let client = client.and_then(|client| snapshot.clients.get(client));
     let (route, many) = snapshot.routes.get(name).unzip();
-    let plan = Plan { snapshot, route, client, many, one };
+    let plan = Plan { snapshot, route, client, many, one, endpoint };
     if (0..plan.len()).any(|target| plan.get(target).is_some_and(|(provider, _)| plan.allows(provider))) {
         return Ok(plan);
     }
     let upstream = snapshot.providers.get(one.0).ok_or_else(unknown)?;
     if !client.is_some_and(|client| client.may_use(one.0)) {
         return Err(GatewayError::ProviderNotAllowed { provider: upstream.id.clone() });
+    }
+    if upstream.kind.is_built() {
+        let provider = upstream.id.clone();
+        return Err(GatewayError::NotServed { provider, endpoint: endpoint.noun() });
     }
     Err(GatewayError::ProviderNotBuilt {
         provider: upstream.id.clone(),

@@ -41,6 +41,7 @@ pub(super) fn read<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Policy {
             .get("budget_wait")
             .and_then(|field| field.duration(Bare::Seconds, Duration::ZERO..=MAX_BUDGET_WAIT))
             .unwrap_or(DEFAULT_BUDGET_WAIT),
+        drop_unsupported_params: section.truth("drop_unsupported_params", false),
         budget_queue: section.size("budget_queue", 0..=MAX_BUDGET_QUEUE, DEFAULT_BUDGET_QUEUE),
     }
 }

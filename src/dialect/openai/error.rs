@@ -7,6 +7,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::dialect::chat::Refused;
 use crate::dialect::json;
 use crate::dialect::openai::request::BodyError;
 
@@ -120,6 +121,15 @@ pub enum GatewayError {
         provider: String,
         /// What happened.
         fault: UpstreamFault,
+    },
+    /// What the provider's dialect cannot express.
+    Untranslatable(Refused),
+    /// The provider has no such operation.
+    NotServed {
+        /// The provider's id.
+        provider: String,
+        /// What was asked for.
+        endpoint: &'static str,
     },
     /// No provider of the model has room now. Send `Retry-After`.
     NoCapacity {
@@ -239,6 +249,8 @@ impl GatewayError {
                 U::Auth => row(502, SERVER, "upstream_auth_rejected"),
                 U::Timeout => row(504, SERVER, "upstream_timeout"),
             },
+            E::Untranslatable(_) => row(400, REQUEST, "unsupported_parameter"),
+            E::NotServed { .. } => row(400, REQUEST, "unsupported_endpoint"),
             E::NoCapacity { .. } => row(503, SERVER, "no_capacity"),
             E::Draining => row(503, SERVER, "draining"),
         }
@@ -247,6 +259,10 @@ impl GatewayError {
     /// Appends the answer's body.
     pub fn write_body(&self, out: &mut Vec<u8>) {
         let ErrorKind { kind, code, param, .. } = self.kind();
+        let param = match self {
+            Self::Untranslatable(refused) => Some(&*refused.param),
+            _ => param,
+        };
         write_error_object(&self.to_string(), kind, param, code, out);
     }
 }
@@ -356,6 +372,12 @@ impl Display for GatewayError {
                 };
                 write!(f, "The provider '{}' {what}", short(provider))
             }
+            E::Untranslatable(refused) => refused.fmt(f),
+            E::NotServed { provider, endpoint } => write!(
+                f,
+                "The provider '{}' has no {endpoint}. Name a model of another provider.",
+                short(provider)
+            ),
             E::NoCapacity { model } => write!(
                 f,
                 "No provider has capacity for the model '{}' right now. Try again shortly.",

@@ -16,6 +16,55 @@ pub enum Endpoint {
     ChatCompletions,
     /// `POST /v1/embeddings`
     Embeddings,
+    /// `POST /v1/messages`: Anthropic's Messages.
+    Messages,
+    /// `POST /v1/messages/count_tokens`: Anthropic's.
+    CountTokens,
+    /// `POST /v1/responses`: OpenAI's Responses.
+    Responses,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/moderations`
+    Moderations,
+    /// `POST /v1/images/generations`
+    Images,
+    /// `POST /v1/audio/speech`
+    Speech,
+    /// `POST /v1/rerank`, as Cohere, Jina and Together have it.
+    Rerank,
+}
+
+impl Endpoint {
+    /// Its path below the API's root.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
+            Self::Responses => "/responses",
+            Self::Completions => "/completions",
+            Self::Moderations => "/moderations",
+            Self::Images => "/images/generations",
+            Self::Speech => "/audio/speech",
+            Self::Rerank => "/rerank",
+        }
+    }
+
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::ChatCompletions | Self::Messages | Self::CountTokens | Self::Responses => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Completions => "text completions",
+            Self::Moderations => "moderations",
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Rerank => "reranking",
+        }
+    }
 }
 
 /// What was found in a body. Spans point into that body.
@@ -199,14 +248,18 @@ enum Member {
 impl Member {
     /// The member of this name, if this endpoint has it.
     fn named(name: &[u8], endpoint: Endpoint) -> Option<Member> {
-        let chat = endpoint == Endpoint::ChatCompletions;
+        let chat = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        let messages = matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens);
+        let responses = endpoint == Endpoint::Responses;
+        let input = matches!(endpoint, Endpoint::Embeddings | Endpoint::Responses);
         match name {
             b"model" => Some(Member::Model),
-            b"messages" if chat => Some(Member::Messages),
-            b"input" if !chat => Some(Member::Input),
-            b"stream" if chat => Some(Member::Stream),
+            b"messages" if chat || messages => Some(Member::Messages),
+            b"input" if input => Some(Member::Input),
+            b"stream" if chat || messages || responses => Some(Member::Stream),
             b"stream_options" if chat => Some(Member::StreamOptions),
-            b"max_tokens" if chat => Some(Member::MaxTokens),
+            b"max_tokens" if chat || messages => Some(Member::MaxTokens),
+            b"max_output_tokens" if responses => Some(Member::MaxTokens),
             b"max_completion_tokens" if chat => Some(Member::MaxCompletionTokens),
             b"n" if chat => Some(Member::N),
             _ => None,
@@ -301,8 +354,10 @@ pub fn scan(body: &[u8], endpoint: Endpoint) -> Result<RequestFacts, BodyError> 
         return Err(BodyError::ModelEmpty);
     }
     match endpoint {
-        Endpoint::ChatCompletions if !messages => return Err(BodyError::MessagesMissing),
-        Endpoint::Embeddings if !input => return Err(BodyError::InputMissing),
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens if !messages => {
+            return Err(BodyError::MessagesMissing);
+        }
+        Endpoint::Embeddings | Endpoint::Responses if !input => return Err(BodyError::InputMissing),
         _ => {}
     }
     if !stream && matches!(stream_options, StreamOptions::Object { .. }) {

@@ -27,6 +27,8 @@ pub struct Rules {
     pub attempt_timeout: Option<Duration>,
     /// When an answer is late enough for a second attempt beside the first.
     pub hedge: Option<Hedge>,
+    /// Whether parameters that a provider has nothing like are left out.
+    pub drop_unsupported_params: bool,
     pub(super) interval: Millis,
     /// Between two checks of one that is out.
     pub check_interval: Millis,
@@ -50,6 +52,7 @@ impl Rules {
             max_attempts: policy.retry.max_attempts,
             attempt_timeout: policy.retry.timeout,
             hedge: policy.hedge,
+            drop_unsupported_params: policy.drop_unsupported_params,
             interval: millis(policy.retry.interval),
             check_interval: interval,
             health: HealthRules { cooldown: millis(rotation.cooldown), ..HealthRules::default() },

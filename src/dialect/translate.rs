@@ -1,0 +1,158 @@
+//! From the dialect that a client speaks to the one that a provider speaks, and back.
+//!
+//! What each dialect can say is read into the form in the middle ([`chat`](super::chat)) and written from it. Where
+//! both sides speak the same dialect, bytes go through as they are and nothing here is called.
+
+pub mod embeddings;
+pub mod stream;
+
+use embeddings::Wanted;
+
+use super::{
+    chat::{Answer, Face, Losses, Malformed, Refused, Request},
+    claude, gemini,
+    openai::{self, request::Endpoint},
+    provider_error::ProviderError,
+    usage::Usage,
+};
+
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// OpenAI's chat completions, as most do.
+    OpenAi,
+    /// Anthropic's Messages.
+    Claude,
+    /// Google's generateContent.
+    Gemini,
+}
+
+impl Wire {
+    /// Whether a request to `endpoint` goes to such a provider as it is.
+    #[must_use]
+    pub fn is_spoken_at(self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Messages | Endpoint::CountTokens => self == Self::Claude,
+            Endpoint::Responses => false,
+            _ => self == Self::OpenAi,
+        }
+    }
+
+    /// Whether such a provider can serve `endpoint` at all.
+    #[must_use]
+    pub fn serves(self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
+                true
+            }
+            Endpoint::Embeddings => self != Self::Claude,
+            _ => self == Self::OpenAi,
+        }
+    }
+
+    /// The path of a request below the provider's API root.
+    #[must_use]
+    pub fn path(self, endpoint: Endpoint, model: &str, stream: bool) -> String {
+        match (self, endpoint) {
+            (Self::OpenAi, Endpoint::Embeddings) => "/embeddings".to_owned(),
+            (Self::OpenAi, _) => "/chat/completions".to_owned(),
+            (Self::Claude, _) => "/messages".to_owned(),
+            (Self::Gemini, Endpoint::Embeddings) => gemini::model::path_embeddings(model),
+            (Self::Gemini, _) => gemini::model::path(model, stream),
+        }
+    }
+}
+
+/// How requests are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The provider, as errors name it.
+    pub provider: &'a str,
+    /// Whether what a provider has nothing like is left out (`policy.drop_unsupported_params`).
+    pub drop: bool,
+    /// The most tokens of an answer, for providers that must be told, where the client does not say.
+    pub max_tokens: u64,
+    /// Whether streams must be asked for their usage.
+    pub ask_usage: bool,
+    /// Whether it is OpenAI's own API, which wants the new name of `max_tokens`.
+    pub max_completion_tokens: bool,
+}
+
+/// Writes a client's request for a provider that speaks something else.
+///
+/// # Errors
+/// What the client's dialect does not allow, or the provider's cannot express.
+pub fn request(
+    endpoint: Endpoint,
+    body: &[u8],
+    wire: Wire,
+    model: &str,
+    rules: Rules<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(Losses, Wanted), Refused> {
+    let mut losses = Losses::new(rules.drop);
+    let request: Request<'_> = match endpoint {
+        Endpoint::ChatCompletions => openai::chat::read_request(body)?,
+        Endpoint::Messages => claude::inbound::read_request(body)?,
+        Endpoint::Responses => openai::responses::read_request(body)?,
+        _ => {
+            let wanted = embeddings::request(body, model, out)?;
+            return Ok((losses, wanted));
+        }
+    };
+    match wire {
+        Wire::OpenAi => {
+            let Rules { provider, ask_usage, max_completion_tokens, .. } = rules;
+            let to = openai::chat::Target { model, provider, ask_usage, max_completion_tokens };
+            openai::chat::write_request(&request, &to, &mut losses, out)?;
+        }
+        Wire::Claude => claude::write_request(&request, model, rules.max_tokens, &mut losses, out)?,
+        Wire::Gemini => gemini::request::write_request(&request, model, &mut losses, out)?,
+    }
+    Ok((losses, Wanted::default()))
+}
+
+/// Writes a provider's whole answer for a client that speaks something else; the tokens used.
+///
+/// # Errors
+/// The provider's answer is not what its dialect says.
+pub fn answer(
+    wire: Wire,
+    body: &[u8],
+    (endpoint, wanted): (Endpoint, Wanted),
+    face: &Face<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Option<Usage>, Malformed> {
+    if endpoint == Endpoint::Embeddings {
+        return embeddings::answer(body, face.model, wanted, out);
+    }
+    let answer: Answer<'_> = match wire {
+        Wire::OpenAi => openai::chat::read_answer(body)?,
+        Wire::Claude => claude::read_answer(body)?,
+        Wire::Gemini => gemini::answer::read_answer(body)?,
+    };
+    match endpoint {
+        Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
+        Endpoint::Responses => openai::responses::write_answer(&answer, face, out),
+        _ => openai::chat::write_answer(&answer, face, out),
+    }
+    Ok(answer.usage)
+}
+
+/// What a provider's error says, in OpenAI's words.
+#[must_use]
+pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
+    match wire {
+        Wire::OpenAi => openai::chat::read_error(status, body),
+        Wire::Claude => claude::read_error(status, body),
+        Wire::Gemini => gemini::error::read_error(status, body),
+    }
+}
+
+/// Writes an error's body as the client at `endpoint` expects it.
+pub fn write_error(error: &ProviderError, endpoint: Endpoint, out: &mut Vec<u8>) {
+    match endpoint {
+        Endpoint::Messages => claude::inbound::write_provider_error(error, None, out),
+        _ => openai::chat::write_error(error, out),
+    }
+}

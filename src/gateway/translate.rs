@@ -1,0 +1,277 @@
+//! A request for a provider that speaks another dialect than its client, and the way back.
+
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    rc::Rc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use coo_shards::{
+    buf::{Buf, LARGE_BYTES},
+    http1::{encode, server::Responder},
+};
+use http::StatusCode;
+
+use super::{
+    account::Account, attempt::Answer, balance::Outcome, failure, request::Context, respond, route::Plan,
+    shard::Shard,
+};
+use crate::{
+    config::{
+        ProviderType,
+        snapshot::{Key, Upstream},
+    },
+    dialect::{
+        chat::Face,
+        claude, estimate,
+        openai::{
+            error::{GatewayError, UpstreamFault},
+            request::{Endpoint, RequestFacts},
+            splice::Splice,
+        },
+        translate::{self, Rules, Wire, embeddings::Wanted},
+    },
+};
+
+/// Most bytes of an answer that is translated: it must be whole before it can be read.
+const MOST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// The most tokens of an answer, for providers that must be told, where neither client nor configuration says.
+const MAX_TOKENS: u64 = 4096;
+
+/// What a provider of this type speaks; `None` where it is not built.
+#[must_use]
+pub fn wire(kind: ProviderType) -> Option<Wire> {
+    match kind {
+        ProviderType::Claude => Some(Wire::Claude),
+        ProviderType::Gemini => Some(Wire::Gemini),
+        kind if kind.is_built() => Some(Wire::OpenAi),
+        _ => None,
+    }
+}
+
+/// A request as a provider gets it.
+pub struct Prepared<'r> {
+    /// The start of its head.
+    pub head: Cow<'r, [u8]>,
+    /// Its body.
+    pub body: Body<'r>,
+}
+
+/// The body of a request.
+pub enum Body<'r> {
+    /// The client's, with what must change.
+    Spliced(Splice<'r>),
+    /// In another dialect.
+    Translated(Vec<u8>),
+}
+
+impl Body<'_> {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Spliced(splice) => splice.len(),
+            Self::Translated(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there is none, which is never so.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends it.
+    pub fn write_into(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Spliced(splice) => splice.write_into(out),
+            Self::Translated(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Whether it is in another dialect than the client's.
+    #[must_use]
+    pub fn is_translated(&self) -> bool {
+        matches!(self, Self::Translated(_))
+    }
+}
+
+/// Makes a client's request for `model` ready for a provider.
+///
+/// # Errors
+/// What the provider's dialect cannot express.
+pub fn prepare<'r>(
+    shard: &Shard,
+    (endpoint, body, facts): (Endpoint, &'r [u8], &RequestFacts),
+    (upstream, key, model): (&Upstream, &'r Key, &'r str),
+    account: &mut Account,
+) -> Result<Prepared<'r>, GatewayError> {
+    let wire = wire(upstream.kind).ok_or(GatewayError::Internal)?;
+    if wire.is_spoken_at(endpoint) {
+        let head: Cow<'_, [u8]> = match endpoint {
+            Endpoint::ChatCompletions | Endpoint::Messages => key.chat_head().into(),
+            Endpoint::Embeddings => key.embeddings_head().into(),
+            rare => key.head_at(rare.path()).into(),
+        };
+        let has_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        let ask_usage = upstream.ask_usage && wire == Wire::OpenAi && has_usage;
+        let splice = Splice::new(body, facts, model, ask_usage);
+        return Ok(Prepared { head, body: Body::Spliced(splice) });
+    }
+    let head = match wire {
+        Wire::OpenAi | Wire::Claude => key.chat_head().into(),
+        Wire::Gemini => key.head_at(&wire.path(endpoint, model, facts.stream)).into(),
+    };
+    let rules = Rules {
+        drop: shard.balance.rules().drop_unsupported_params,
+        max_tokens: key.budget.max_tokens.unwrap_or(MAX_TOKENS),
+        ask_usage: upstream.ask_usage,
+        max_completion_tokens: upstream.kind == ProviderType::OpenAi,
+        provider: &upstream.id,
+    };
+    let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
+    let (losses, wanted) = translate::request(endpoint, body, wire, model, rules, &mut written)
+        .map_err(GatewayError::Untranslatable)?;
+    if endpoint == Endpoint::Embeddings {
+        account.embeddings = Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted };
+    }
+    account.dropped = match losses.dropped() {
+        [] => None,
+        dropped => Some(dropped.join(", ")),
+    };
+    Ok(Prepared { head, body: Body::Translated(written) })
+}
+
+/// The dialect of the provider that answers, where it is another one than that of its client.
+#[must_use]
+pub fn foreign(context: &Context, upstream: &Upstream) -> Option<(Wire, Endpoint)> {
+    let endpoint = context.endpoint()?;
+    let wire = wire(upstream.kind)?;
+    (!wire.is_spoken_at(endpoint)).then_some((wire, endpoint))
+}
+
+/// Calls `with` with what a client is shown where the provider does not say it.
+pub fn with_face<R>(endpoint: Endpoint, account: &Account, with: impl FnOnce(&Face<'_>) -> R) -> R {
+    thread_local! {
+        static COUNT: Cell<u32> = const { Cell::new(0) };
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.replace(COUNT.get().wrapping_add(1));
+    let prefix = match endpoint {
+        Endpoint::Messages => "msg_",
+        Endpoint::Responses => "resp_",
+        _ => "chatcmpl-",
+    };
+    // Unique on this shard, and on others but for the same nanosecond.
+    let id = format!("{prefix}{:016x}{count:08x}", since.as_nanos() as u64);
+    with(&Face { id: &id, model: &account.model, created: since.as_secs() })
+}
+
+/// Passes on an answer that is not a stream, translated; whether the client's connection may persist.
+///
+/// # Errors
+/// The error to answer with, while nothing has been sent.
+pub async fn whole(
+    shard: &Rc<Shard>,
+    context: &Context,
+    mut answer: Answer<'_>,
+    (wire, endpoint): (Wire, Endpoint),
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    account.answered(answer.head.status);
+    let id = &answer.upstream.id;
+    let garbage = || failure::upstream(id, UpstreamFault::Garbage);
+    let mut head = Buf::with_capacity(LARGE_BYTES);
+    let mut body = Buf::empty();
+    let from = answer.connection.head_bytes().len().min(answer.head.len);
+    let head_bytes = answer.connection.head_bytes().get(..from).unwrap_or_default().to_vec();
+    answer.connection.consume_head(&answer.head);
+    loop {
+        let content = answer.connection.content().map_err(|_| garbage())?;
+        let n = content.len();
+        if n > 0 {
+            if body.len() + n > MOST_ANSWER_BYTES {
+                return Err(garbage());
+            }
+            body.put(content);
+            answer.connection.consume(n);
+            continue;
+        }
+        if answer.connection.is_complete() {
+            break;
+        }
+        match answer.connection.receive(shard.between_bytes(account)).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(kind) => {
+                account.told(Outcome::Failed);
+                account.detail = Some(kind.to_string());
+                return Err(failure::upstream(id, failure::of_exchange(&kind, true)));
+            }
+        }
+    }
+    let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 8);
+    let mut status = answer.head.status;
+    if status.is_success() {
+        let translated = with_face(endpoint, account, |face| {
+            translate::answer(wire, &body, (endpoint, account.embeddings), face, &mut written)
+        });
+        match translated {
+            Ok(usage) => account.usage = usage,
+            Err(malformed) => {
+                account.told(Outcome::Failed);
+                account.detail = Some(malformed.to_string());
+                return Err(garbage());
+            }
+        }
+    } else {
+        let error = translate::error(wire, status.as_u16(), &body);
+        status = StatusCode::from_u16(error.status).unwrap_or(status);
+        translate::write_error(&error, endpoint, &mut written);
+        account.answered(status);
+    }
+    let persist = context.persists(shard);
+    respond::begin_as(head.vec_mut(), status, (&answer, &head_bytes), shard, context, account);
+    respond::finish_head(head.vec_mut(), Some(written.len() as u64), context, persist);
+    head.put(&written);
+    // The provider's connection is free before the client has taken the answer.
+    answer.connection.release();
+    let sent = responder.send(head).await;
+    account.sent(responder.take_sent(), sent.is_ok());
+    Ok(sent.is_ok() && persist)
+}
+
+/// Whether the provider that would be asked counts tokens itself.
+#[must_use]
+pub fn counts(plan: &Plan<'_>) -> bool {
+    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind) == Some(Wire::Claude))
+}
+
+/// Answers how many tokens a prompt has, as far as its bytes tell.
+///
+/// # Errors
+/// What is wrong with the request.
+pub async fn count(
+    context: &Context,
+    shard: &Rc<Shard>,
+    body: &[u8],
+    responder: &mut Responder,
+    account: &mut Account,
+) -> Result<bool, GatewayError> {
+    let request = claude::inbound::read_count(body).map_err(GatewayError::Untranslatable)?;
+    let mut counted = Vec::new();
+    claude::inbound::write_count(estimate::chat_tokens(&request).expected, &mut counted);
+    let persist = context.persists(shard);
+    let mut out = Buf::with_capacity(LARGE_BYTES / 16);
+    encode::status_line(out.vec_mut(), StatusCode::OK);
+    encode::field(out.vec_mut(), "content-type", b"application/json");
+    encode::date_field(out.vec_mut());
+    respond::finish_head(out.vec_mut(), Some(counted.len() as u64), context, persist);
+    out.put(&counted);
+    account.answered(StatusCode::OK);
+    let sent = responder.send(out).await;
+    account.sent(responder.take_sent(), sent.is_ok());
+    Ok(sent.is_ok() && persist)
+}

@@ -1,0 +1,271 @@
+"""Official clients, unmodified, each to each provider that speaks another dialect, through a running gateway.
+
+Started by tests/sdk.rs, which sets GATEWAY (the gateway's address), SIMULATOR (the providers') and API_KEY. What comes
+back is compared with what the same provider answers to its own client. Prints a table of what was tried; a hole says
+why.
+"""
+
+import json
+import os
+import unittest
+
+import anthropic
+import openai
+
+GATEWAY = os.environ["GATEWAY"]
+SIMULATOR = os.environ["SIMULATOR"]
+API_KEY = os.environ["API_KEY"]
+MODELS = {"openai": "gpt-4o-mini", "claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHx"
+    "gljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg=="
+)
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+UNICODE = "Größe 你好 😀 ́ \u2028 “quoted” \\ back"
+CASES = [
+    "plain", "stream", "tools", "streamed tools", "tool loop", "image", "json_schema", "max_tokens", "unicode",
+    "usage", "system", "error 400", "error 429", "error 500",
+]
+# (client, provider, case) that cannot be, and why.
+HOLES = {}
+DONE = {}
+
+
+class OpenAiChat:
+    name = "openai chat"
+
+    def __init__(self, base=None):
+        self.sdk = openai.OpenAI(base_url=base or f"http://{GATEWAY}/v1", api_key=API_KEY, max_retries=0, timeout=20)
+
+    def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
+        messages = []
+        for turn in turns:
+            kind = turn[0]
+            if kind in ("system", "user"):
+                messages.append({"role": kind, "content": turn[1]})
+            elif kind == "image":
+                url = {"url": f"data:image/png;base64,{PNG}"}
+                parts = [{"type": "text", "text": turn[1]}, {"type": "image_url", "image_url": url}]
+                messages.append({"role": "user", "content": parts})
+            elif kind == "call":
+                function = {"name": turn[2], "arguments": json.dumps(turn[3])}
+                calls = [{"id": turn[1], "type": "function", "function": function}]
+                messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+            elif kind == "result":
+                messages.append({"role": "tool", "tool_call_id": turn[1], "content": turn[2]})
+        if tools:
+            function = {"name": "get_weather", "description": "The weather.", "parameters": SCHEMA}
+            more["tools"] = [{"type": "function", "function": function}]
+            more["tool_choice"] = "required" if tools == "must" else "auto"
+        if schema:
+            of = {"name": "trip", "schema": SCHEMA, "strict": True}
+            more["response_format"] = {"type": "json_schema", "json_schema": of}
+        if not stream:
+            answer = self.sdk.chat.completions.create(model=model, messages=messages, **more)
+            choice = answer.choices[0]
+            calls = [(c.id, c.function.name, json.loads(c.function.arguments)) for c in choice.message.tool_calls or []]
+            usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+            return {"text": choice.message.content or "", "calls": calls, "end": choice.finish_reason, "usage": usage}
+        text, calls, end, usage = "", {}, None, None
+        chunks = self.sdk.chat.completions.create(
+            model=model, messages=messages, stream=True, stream_options={"include_usage": True}, **more
+        )
+        for chunk in chunks:
+            if chunk.usage:
+                usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            for choice in chunk.choices:
+                text += choice.delta.content or ""
+                for call in choice.delta.tool_calls or []:
+                    known = calls.setdefault(call.index, ["", "", ""])
+                    known[0] += call.id or ""
+                    known[1] += call.function.name or ""
+                    known[2] += call.function.arguments or ""
+                end = choice.finish_reason or end
+        calls = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
+        return {"text": text, "calls": calls, "end": end, "usage": usage}
+
+    errors = (openai.BadRequestError, openai.RateLimitError, openai.InternalServerError)
+
+
+class OpenAiResponses(OpenAiChat):
+    name = "openai responses"
+
+    def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
+        items = []
+        for turn in turns:
+            kind = turn[0]
+            if kind in ("system", "user"):
+                items.append({"role": kind, "content": turn[1]})
+            elif kind == "image":
+                image = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}
+                items.append({"role": "user", "content": [{"type": "input_text", "text": turn[1]}, image]})
+            elif kind == "call":
+                call = {"type": "function_call", "call_id": turn[1], "name": turn[2], "arguments": json.dumps(turn[3])}
+                items.append(call)
+            elif kind == "result":
+                items.append({"type": "function_call_output", "call_id": turn[1], "output": turn[2]})
+        if tools:
+            tool = {"type": "function", "name": "get_weather", "description": "w", "parameters": SCHEMA, "strict": False}
+            more["tools"] = [tool]
+            more["tool_choice"] = "required" if tools == "must" else "auto"
+        if schema:
+            more["text"] = {"format": {"type": "json_schema", "name": "trip", "schema": SCHEMA, "strict": True}}
+        if "max_tokens" in more:
+            more["max_output_tokens"] = more.pop("max_tokens")
+        if stream:
+            answer, text = None, ""
+            for event in self.sdk.responses.create(model=model, input=items, stream=True, **more):
+                if event.type == "response.output_text.delta":
+                    text += event.delta
+                if event.type in ("response.completed", "response.incomplete"):
+                    answer = event.response
+            assert answer is not None and answer.output_text == text, "deltas are the text"
+        else:
+            answer = self.sdk.responses.create(model=model, input=items, **more)
+        found = [item for item in answer.output if item.type == "function_call"]
+        calls = [(call.call_id, call.name, json.loads(call.arguments)) for call in found]
+        end = "tool_calls" if calls else "length" if answer.status == "incomplete" else "stop"
+        usage = (answer.usage.input_tokens, answer.usage.output_tokens)
+        return {"text": answer.output_text, "calls": calls, "end": end, "usage": usage}
+
+
+class Anthropic:
+    name = "anthropic"
+
+    def __init__(self, base=None):
+        self.sdk = anthropic.Anthropic(base_url=base or f"http://{GATEWAY}", api_key=API_KEY, max_retries=0, timeout=20)
+
+    def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
+        messages = []
+        for turn in turns:
+            kind = turn[0]
+            if kind == "system":
+                more["system"] = turn[1]
+            elif kind == "user":
+                messages.append({"role": "user", "content": turn[1]})
+            elif kind == "image":
+                source = {"type": "base64", "media_type": "image/png", "data": PNG}
+                parts = [{"type": "text", "text": turn[1]}, {"type": "image", "source": source}]
+                messages.append({"role": "user", "content": parts})
+            elif kind == "call":
+                use = {"type": "tool_use", "id": turn[1], "name": turn[2], "input": turn[3]}
+                messages.append({"role": "assistant", "content": [use]})
+            elif kind == "result":
+                result = {"type": "tool_result", "tool_use_id": turn[1], "content": turn[2]}
+                messages.append({"role": "user", "content": [result]})
+        if tools:
+            more["tools"] = [{"name": "get_weather", "description": "The weather.", "input_schema": SCHEMA}]
+            more["tool_choice"] = {"type": "any" if tools == "must" else "auto"}
+        more.setdefault("max_tokens", 1000)
+        if stream:
+            with self.sdk.messages.stream(model=model, messages=messages, **more) as events:
+                text = "".join(events.text_stream)
+                answer = events.get_final_message()
+            assert text == "".join(b.text for b in answer.content if b.type == "text")
+        else:
+            answer = self.sdk.messages.create(model=model, messages=messages, **more)
+        text = "".join(block.text for block in answer.content if block.type == "text")
+        calls = [(block.id, block.name, block.input) for block in answer.content if block.type == "tool_use"]
+        ends = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+        usage = (answer.usage.input_tokens, answer.usage.output_tokens)
+        return {"text": text, "calls": calls, "end": ends[answer.stop_reason], "usage": usage}
+
+    errors = (anthropic.BadRequestError, anthropic.RateLimitError, anthropic.InternalServerError)
+
+
+CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic]
+# Each provider by its own dialect; Gemini's answers are those of the simulator's same generator.
+OWN = {"openai": lambda: OpenAiChat(f"http://{SIMULATOR}/v1"), "claude": lambda: Anthropic(f"http://{SIMULATOR}")}
+HELLO = [("user", "Say hello.")]
+
+
+class Matrix(unittest.TestCase):
+    def check(self, client, provider, case):
+        model = f"{provider}:{MODELS[provider]}"
+        own = OWN.get(provider, OWN["openai"])()
+        own_model = MODELS[provider] if provider in OWN else MODELS["openai"]
+        ask, direct = client.ask, own.ask
+        if case in ("plain", "stream"):
+            got = ask(model, HELLO, stream=case == "stream")
+            self.assertEqual((got["text"], got["end"]), (direct(own_model, HELLO)["text"], "stop"))
+        elif case in ("tools", "streamed tools"):
+            got = ask(model, HELLO, stream=case != "tools", tools="must")
+            self.assertEqual(got["end"], "tool_calls")
+            ((_, name, arguments),) = got["calls"]
+            self.assertEqual((name, set(arguments)), ("get_weather", {"city", "days"}))
+            self.assertIsInstance(arguments["city"], str)
+            self.assertIsInstance(arguments["days"], int)
+        elif case == "tool loop":
+            ((id, name, arguments),) = ask(model, HELLO, tools="must")["calls"]
+            turns = HELLO + [("call", id, name, arguments), ("result", id, "23 degrees and clear")]
+            for stream in (False, True):
+                got = ask(model, turns, stream=stream, tools="may")
+                self.assertIn("23 degrees and clear", got["text"])
+                self.assertEqual(got["end"], "stop")
+        elif case == "image":
+            self.assertIn("1 image", ask(model, [("image", "What is it?")])["text"])
+        elif case == "json_schema":
+            got = json.loads(ask(model, HELLO, schema=True)["text"])
+            self.assertEqual(set(got), {"city", "days"})
+        elif case == "max_tokens":
+            for stream in (False, True):
+                got = ask(model, HELLO, stream=stream, max_tokens=5)
+                self.assertEqual(got["end"], "length")
+                self.assertLessEqual(got["usage"][1], 5)
+        elif case == "unicode":
+            ((id, name, arguments),) = ask(model, HELLO, tools="must")["calls"]
+            turns = HELLO + [("call", id, name, arguments), ("result", id, UNICODE)]
+            for stream in (False, True):
+                self.assertIn(UNICODE, ask(model, turns, stream=stream, tools="may")["text"])
+        elif case == "usage":
+            whole, streamed = ask(model, HELLO)["usage"], ask(model, HELLO, stream=True)["usage"]
+            self.assertTrue(all(count > 0 for count in whole), whole)
+            self.assertEqual(whole[1], streamed[1])
+        elif case == "system":
+            turns = [("system", "Be brief."), ("user", "Say hello.")]
+            self.assertEqual(ask(model, turns)["text"], direct(own_model, turns)["text"])
+        else:
+            status = int(case.split()[1])
+            with self.assertRaises(client.errors) as raised:
+                ask(f"{provider}:sim-error-{status}", HELLO)
+            self.assertEqual(raised.exception.status_code, status)
+
+
+def add(kind, provider, case):
+    def test(self):
+        hole = HOLES.get((kind.name, provider, case))
+        if hole:
+            DONE[kind.name, provider, case] = f"- ({hole})"
+            return
+        DONE[kind.name, provider, case] = "FAIL"
+        self.check(kind(), provider, case)
+        DONE[kind.name, provider, case] = "ok"
+
+    setattr(Matrix, f"test_{kind.name}_to_{provider}_{case}".replace(" ", "_"), test)
+
+
+# Anthropic's clients have no parameter that every release knows for JSON by a schema.
+for provider in MODELS:
+    HOLES["anthropic", provider, "json_schema"] = "no such parameter in Messages"
+for kind in CLIENTS:
+    for provider in MODELS:
+        for case in CASES:
+            add(kind, provider, case)
+
+
+def tearDownModule():
+    width = max(map(len, CASES))
+    for kind in CLIENTS:
+        print(f"\n{kind.name:{width}} | " + " | ".join(f"{provider:8}" for provider in MODELS))
+        for case in CASES:
+            row = (DONE.get((kind.name, provider, case), "") for provider in MODELS)
+            print(f"{case:{width}} | " + " | ".join(f"{cell:8}" for cell in row))
+
+
+if __name__ == "__main__":
+    unittest.main()
