@@ -233,3 +233,53 @@ fn every_shard_takes_its_share_of_connections() {
         assert!((45.0..=55.0).contains(&open), "shard {shard} has {open} of 200");
     }
 }
+
+#[test]
+fn cost_is_known_without_configured_prices_and_models_say_so() {
+    let provider = Provider::start(|_, stream| {
+        respond(
+            stream,
+            r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":600}}}"#,
+        )
+    });
+    let config = format!(
+        "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: p, type: openai, base_url: 'http://{at}/v1', api_keys: [k1], models: [gpt-4o-2024-08-06, mine, nobody-knows],
+     pricing: {{models: {{mine: {{input_token_cost: 1, cached_input_token_cost: 0.5, output_token_cost: 2}}}}}}}}
+  - {{id: flat, type: openai, base_url: 'http://{at}/v1', api_keys: [k2], models: [gpt-4o],
+     pricing: {{input_token_cost: 1}}}}
+api_keys: [{{id: tester, key: {KEY}}}]
+model_aliases: {{fast: 'p:gpt-4o-2024-08-06'}}
+",
+        at = provider.at()
+    );
+    let gateway = Gateway::from_config(&config, &[]);
+    for model in ["p:gpt-4o-2024-08-06", "p:mine", "p:nobody-knows", "flat:gpt-4o"] {
+        assert_eq!(gateway.chat(&chat_body(model)).status, 200);
+    }
+    let log = gateway.log(4);
+    // 400 at 2.50, 600 cached at 1.25, 100 written at 10; then at the prices of the configuration.
+    assert_eq!(log[0]["cost_usd"], "0.00275");
+    assert_eq!(log[1]["cost_usd"], "0.0009");
+    assert_eq!(log[2]["cost_usd"], serde_json::Value::Null);
+    assert_eq!(log[3]["cost_usd"], "0.001");
+    let unpriced = |model| gateway.metric("coo_llm_unpriced_requests_total", &["provider=\"p\"", model]);
+    assert_eq!(unpriced("model=\"nobody-knows\""), 1.0);
+    assert_eq!(gateway.metric("coo_llm_cost_total", &["model=\"gpt-4o-2024-08-06\""]), 0.002_75);
+
+    let fast = gateway.get("/v1/models/fast").json();
+    assert_eq!((&fast["id"], &fast["object"]), (&json!("fast"), &json!("model")));
+    assert_eq!((&fast["context_length"], &fast["max_output_tokens"]), (&json!(128_000), &json!(16_384)));
+    assert_eq!(fast["architecture"]["output_modalities"], json!(["text"]));
+    let gpt = json!({"prompt": "0.0000025", "completion": "0.00001", "input_cache_read": "0.00000125"});
+    assert_eq!(fast["pricing"], gpt);
+    let listed = gateway.get("/v1/models").json();
+    let of = |id: &str| listed["data"].as_array().unwrap().iter().find(|m| m["id"] == id).unwrap().clone();
+    let mine = json!({"prompt": "0.000001", "completion": "0.000002", "input_cache_read": "0.0000005"});
+    assert_eq!((&of("p:mine")["pricing"], &of("p:mine")["context_length"]), (&mine, &json!(null)));
+    let unknown = of("p:nobody-knows");
+    assert_eq!(unknown.as_object().unwrap().len(), 4, "{unknown}");
+    assert_eq!(of("flat:gpt-4o")["pricing"]["completion"], "0");
+}

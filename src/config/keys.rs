@@ -39,7 +39,11 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("llm_providers[]", &["id", "name", "type", "enabled", "api_keys", "base_url", "addresses",
                           "model", "models", "headers", "organization", "pricing", "limits"]),
     ("llm_providers[].headers", ANY),
-    ("llm_providers[].pricing", &["input_token_cost", "output_token_cost", "currency"]),
+    ("llm_providers[].pricing", &["input_token_cost", "cached_input_token_cost", "output_token_cost",
+                                  "currency", "models"]),
+    ("llm_providers[].pricing.models", ANY),
+    ("llm_providers[].pricing.models.*", &["input_token_cost", "cached_input_token_cost",
+                                           "output_token_cost"]),
     ("llm_providers[].limits", &["req_per_min", "tokens_per_min", "max_tokens", "session_limit",
                                  "session_type", "max_concurrent"]),
     ("api_keys[]", &["id", "key", "allowed_providers", "description", "limits",
@@ -167,10 +171,11 @@ fn check_node(node: &Node, path: &str, shown: &str, cx: &Context<'_>) {
         Value::Map(entries) => {
             // A mapping where none belongs is the reader's to report.
             let Some(keys) = row(path) else { return };
-            if keys == ANY {
-                return;
-            }
             for entry in entries {
+                if keys == ANY {
+                    check_node(&entry.value, &join(path, "*"), &join(shown, &entry.key), cx);
+                    continue;
+                }
                 let shown = join(shown, &entry.key);
                 let retired = RETIRED.iter().find(|(key, _)| *key == shown);
                 if let Some((_, message)) = retired {

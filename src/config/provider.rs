@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::base_url::BaseUrl;
-use super::money::MicroUsdPerMillion;
+use super::prices::Rates;
 use super::secret::Secret;
 
 /// A kind of provider: it decides the wire format and where the provider is when nobody says.
@@ -151,19 +151,19 @@ pub struct Provider {
     pub headers: Vec<(String, Secret)>,
     /// Sent as `OpenAI-Organization`.
     pub organization: Option<String>,
-    /// Without it, requests cost nothing in the accounts.
-    pub pricing: Option<Pricing>,
+    /// Prices that win over those of the table of models.
+    pub pricing: Pricing,
     /// Limits of each key.
     pub limits: KeyLimits,
 }
 
-/// Prices in USD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Prices that the configuration gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pricing {
-    /// For tokens sent.
-    pub input: MicroUsdPerMillion,
-    /// For tokens received.
-    pub output: MicroUsdPerMillion,
+    /// Of every model that has none of its own.
+    pub all: Option<Rates>,
+    /// Of single models; a `*` at the end of a name stands for a date.
+    pub models: Vec<(String, Rates)>,
 }
 
 /// Limits of one key, a provider's or a client's; `None` is no limit.

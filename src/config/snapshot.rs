@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
-    Allowed, BaseUrl, Config, MicroUsdPerMillion, Provider, ProviderType, Scheme, Urgency,
+    Allowed, BaseUrl, Config, Provider, ProviderType, Scheme, Urgency,
     budgets::{Budgets, Builder, KeyBudget},
+    prices::Prices,
     routes::Routes,
 };
 
@@ -34,10 +35,21 @@ pub struct Snapshot {
     /// Names with more than one target.
     pub routes: Routes,
     bare: HashMap<String, ProviderId>,
-    /// Model ids as `GET /v1/models` lists them, with the provider that serves them.
-    pub listed: Vec<(String, ProviderId)>,
+    /// Models as `GET /v1/models` lists them.
+    pub listed: Vec<Listed>,
     /// All limits of keys.
     pub budgets: Budgets,
+}
+
+/// A model as `GET /v1/models` lists it.
+#[derive(Debug)]
+pub struct Listed {
+    /// The name that clients use.
+    pub id: String,
+    /// Who serves it; of several targets, the first.
+    pub provider: ProviderId,
+    /// The provider's name of it.
+    pub model: String,
 }
 
 /// One provider.
@@ -63,10 +75,8 @@ pub struct Upstream {
     pub extra_headers: Vec<String>,
     /// Whether streams must be asked for their usage (`stream_options.include_usage`).
     pub ask_usage: bool,
-    /// Price of tokens sent, zero where none is configured.
-    pub input_price: MicroUsdPerMillion,
-    /// Price of tokens received.
-    pub output_price: MicroUsdPerMillion,
+    /// What its models cost.
+    pub prices: Prices,
 }
 
 /// One provider key, with the heads of its requests prepared.
@@ -211,14 +221,15 @@ impl Snapshot {
         for (alias, targets) in &config.aliases {
             let first = targets.iter().find_map(|(id, model)| Some((*provider_ids.get(id)?, model)));
             if let Some((index, model)) = first {
-                listed.push((alias.clone(), index));
+                listed.push(Listed { id: alias.clone(), provider: index, model: model.clone() });
                 aliases.insert(alias.clone(), (index, model.clone()));
             }
         }
         for (index, provider) in enabled.iter().enumerate() {
             for model in &provider.models {
                 bare.entry(model.clone()).or_insert(index);
-                listed.push((format!("{}:{model}", provider.id), index));
+                let id = format!("{}:{model}", provider.id);
+                listed.push(Listed { id, provider: index, model: model.clone() });
             }
         }
         let mut keys = ClientKeys { hasher: RandomState::new(), by_hash: HashMap::default() };
@@ -319,7 +330,6 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
             }
         })
         .collect();
-    let pricing = provider.pricing.unwrap_or_default();
     Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
@@ -338,8 +348,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         default_model: provider.model.clone(),
         // Mistral always ends a stream with its usage and refuses parameters it does not know.
         ask_usage: provider.kind != ProviderType::Mistral,
-        input_price: pricing.input,
-        output_price: pricing.output,
+        prices: Prices::new(provider.kind, &provider.pricing),
     }
 }
 

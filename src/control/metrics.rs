@@ -99,6 +99,7 @@ fn merge(samples: &[Sample], snapshot: &Snapshot) -> Merged {
             into.output_tokens += series.output_tokens;
             into.reasoning_tokens += series.reasoning_tokens;
             into.cost += series.cost;
+            into.unpriced += series.unpriced;
         }
         for ((provider, model), latency) in &metrics.latency {
             let provider = snapshot.providers.get(*provider).map(|up| up.id.clone()).unwrap_or_default();
@@ -189,9 +190,15 @@ fn counters(out: &mut String, merged: &Merged) {
             let _ = writeln!(out, "coo_llm_tokens_total{{{}}} {count}", labels(names, &[("type", kind)]));
         }
     }
-    family(out, "coo_llm_cost_total", "counter", "Cost in USD at the configured prices.");
+    family(out, "coo_llm_cost_total", "counter", "Cost in USD.");
     for (names, series) in merged.series.iter().filter(|(names, _)| !names.0.is_empty()) {
         let _ = writeln!(out, "coo_llm_cost_total{{{}}} {}", labels(names, &[]), series.cost);
+    }
+    let help = "Requests with tokens that cost nothing here because the model's price is not known.";
+    family(out, "coo_llm_unpriced_requests_total", "counter", help);
+    for (names, series) in merged.series.iter().filter(|(_, series)| series.unpriced > 0) {
+        let _ =
+            writeln!(out, "coo_llm_unpriced_requests_total{{{}}} {}", labels(names, &[]), series.unpriced);
     }
 }
 

@@ -124,13 +124,27 @@ impl PicoUsd {
     }
 }
 
-/// What a request cost: [`Usage::prompt_tokens`] at the input price and
-/// [`Usage::output_tokens`] at the output price, both prices in micro-USD per
-/// million tokens. Exact.
-pub fn cost(usage: &Usage, input_micro_usd_per_million: u64, output_micro_usd_per_million: u64) -> PicoUsd {
+/// Prices of tokens, in micro-USD per million of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenPrices {
+    /// For tokens read.
+    pub input: u64,
+    /// For those of them that came from the provider's prompt cache.
+    pub cached_input: u64,
+    /// For tokens written.
+    pub output: u64,
+}
+
+/// What a request cost: [`Usage::prompt_tokens`] at the input price, the cached
+/// ones among them at theirs, and [`Usage::output_tokens`] at the output price.
+/// Exact.
+pub fn cost(usage: &Usage, prices: &TokenPrices) -> PicoUsd {
     let part = |tokens: u64, price: u64| PicoUsd(u128::from(tokens) * u128::from(price));
-    part(usage.prompt_tokens, input_micro_usd_per_million)
-        + part(usage.output_tokens(), output_micro_usd_per_million)
+    // A provider that counts more cached tokens than there were counts wrongly.
+    let cached = usage.cached_tokens.min(usage.prompt_tokens);
+    part(usage.prompt_tokens - cached, prices.input)
+        + part(cached, prices.cached_input)
+        + part(usage.output_tokens(), prices.output)
 }
 
 impl Add for PicoUsd {
@@ -436,7 +450,8 @@ mod tests {
     fn money_is_exact() {
         let usage = of(19, 10, 29, 0, 0).unwrap();
         // 0.15 and 0.60 dollars per million tokens.
-        let cost = cost(&usage, 150_000, 600_000);
+        let prices = TokenPrices { input: 150_000, cached_input: 75_000, output: 600_000 };
+        let cost = super::cost(&usage, &prices);
         assert_eq!(cost, PicoUsd(19 * 150_000 + 10 * 600_000));
         assert_eq!(cost.to_string(), "0.00000885");
         assert_eq!((0..1_000_000).map(|_| cost).sum::<PicoUsd>().to_string(), "8.85");
@@ -460,7 +475,13 @@ mod tests {
             assert_eq!(PicoUsd(pico).micro_usd(), micro);
         }
         let most = of(u64::MAX, u64::MAX, u64::MAX, 0, 0).unwrap();
-        assert_eq!(super::cost(&most, u64::MAX, u64::MAX), PicoUsd(u128::MAX));
+        let dear = TokenPrices { input: u64::MAX, cached_input: u64::MAX, output: u64::MAX };
+        assert_eq!(super::cost(&most, &dear), PicoUsd(u128::MAX));
+        // Cached tokens are part of the prompt's, however many a provider says there are.
+        for (cached, pico) in [(8, 11 * 150_000 + 8 * 75_000), (19, 19 * 75_000), (99, 19 * 75_000)] {
+            let usage = of(19, 10, 29, cached, 0).unwrap();
+            assert_eq!(super::cost(&usage, &prices), PicoUsd(pico + 10 * 600_000));
+        }
     }
 
     fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Usage> {

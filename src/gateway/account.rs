@@ -1,6 +1,7 @@
 //! The account of one request: opened when it is known, settled when it is dropped, whatever happened to it.
 
 use std::{
+    cell::OnceCell,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -14,16 +15,20 @@ use super::{
         settle::Outcome as Settled,
     },
     overload::{Slot, usual::Kind},
+    price,
     request::Context,
     select::speed::Ask,
     shard::Shard,
 };
 use crate::{
-    config::snapshot::{ClientId, ProviderId},
+    config::{
+        prices::Price,
+        snapshot::{ClientId, ProviderId},
+    },
     dialect::{
         openai::error::GatewayError,
         translate::{embeddings::Wanted, stream::Filter},
-        usage::{PicoUsd, Usage, cost},
+        usage::{PicoUsd, Usage},
     },
 };
 
@@ -88,6 +93,8 @@ pub struct Account {
     slot: Option<Slot>,
     /// When the attempt began, where it was not at once.
     began: Duration,
+    /// What the model costs there, once somebody asked.
+    price: OnceCell<Option<Price>>,
     /// Of an attempt beside another one: the request is accounted elsewhere.
     is_beside: bool,
 }
@@ -124,6 +131,7 @@ impl Account {
             underway: None,
             slot: None,
             began: Duration::ZERO,
+            price: OnceCell::new(),
             is_beside: false,
         }
     }
@@ -160,14 +168,17 @@ impl Account {
         swap(&mut self.underway, &mut beside.underway);
         swap(&mut self.slot, &mut beside.slot);
         swap(&mut self.began, &mut beside.began);
+        swap(&mut self.price, &mut beside.price);
     }
 
     /// Notes where the request goes.
     pub fn to(&mut self, provider: ProviderId, model: &str, stream: bool) {
-        (self.provider, self.stream) = (Some(provider), stream);
-        if self.model == model {
+        let same = self.provider.replace(provider) == Some(provider) && self.model == model;
+        self.stream = stream;
+        if same {
             return;
         }
+        self.price.take();
         self.model.clear();
         let end = model.len().min(MAX_MODEL_BYTES);
         let end = (0..=end).rev().find(|&at| model.is_char_boundary(at)).unwrap_or(0);
@@ -295,14 +306,19 @@ impl Account {
         }
     }
 
-    /// What it cost.
+    /// What it cost: nothing where nobody knows the model's price.
     #[must_use]
     pub fn cost(&self) -> PicoUsd {
-        let upstream = self.provider.and_then(|provider| self.shard.snapshot.providers.get(provider));
-        match (&self.usage, upstream) {
-            (Some(usage), Some(up)) => cost(usage, up.input_price.0, up.output_price.0),
-            _ => PicoUsd::default(),
-        }
+        self.usage
+            .zip(self.price())
+            .map_or_else(PicoUsd::default, |(usage, price)| price::cost(&usage, &price))
+    }
+
+    /// What the model costs, where that is known.
+    #[must_use]
+    pub fn price(&self) -> Option<Price> {
+        let find = || self.shard.snapshot.providers.get(self.provider?)?.prices.of(&self.model);
+        *self.price.get_or_init(find)
     }
 }
 

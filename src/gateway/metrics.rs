@@ -47,6 +47,8 @@ pub struct Series {
     pub reasoning_tokens: u64,
     /// Cost.
     pub cost: PicoUsd,
+    /// Requests that used tokens of a model whose price nobody knows.
+    pub unpriced: u64,
 }
 
 /// Latency histograms of one provider and model, in microseconds.
@@ -148,6 +150,7 @@ impl Metrics {
             series.output_tokens += usage.output_tokens();
             series.reasoning_tokens += usage.reasoning_tokens;
             series.cost += account.cost();
+            series.unpriced += u64::from(account.price().is_none());
         }
         if let Some(provider) = account.provider {
             let latency = self.latency.entry((provider, model)).or_insert_with(|| Latency {

@@ -22,6 +22,7 @@ pub mod hedge;
 pub mod learn;
 pub mod metrics;
 pub mod overload;
+pub mod price;
 pub mod request;
 pub mod respond;
 pub mod route;

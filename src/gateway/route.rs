@@ -15,15 +15,16 @@ use http::StatusCode;
 
 use super::{
     account::Account,
-    failure,
+    failure, price,
     request::{Context, Route},
     shard::Shard,
     translate,
 };
 use crate::{
     config::{
+        models::Modality,
         routes::Route as Targets,
-        snapshot::{Client, ClientId, ProviderId, Snapshot, Upstream},
+        snapshot::{Client, ClientId, Listed, ProviderId, Snapshot, Upstream},
     },
     dialect::openai::{error::GatewayError, models, request::Endpoint},
 };
@@ -142,22 +143,20 @@ pub async fn local(
             JSON
         }
         Route::Model(id) => {
-            let known = visible(snapshot, context.client)
-                .find(|(listed, provider)| {
-                    *listed == id
-                        || listed.split_once(':').is_some_and(|(prefix, model)| {
-                            model == id
-                                && snapshot.resolve(id).is_some_and(|(bare, _)| {
-                                    bare == *provider
-                                        && snapshot.providers.get(bare).is_some_and(|up| up.id == prefix)
-                                })
-                        })
-                })
-                .map(|(_, provider)| provider);
-            let Some(provider) = known else {
+            let known = visible(snapshot, context.client).find(|listed| {
+                listed.id == *id
+                    || listed.id.split_once(':').is_some_and(|(prefix, model)| {
+                        model == id
+                            && snapshot.resolve(id).is_some_and(|(bare, _)| {
+                                bare == listed.provider
+                                    && snapshot.providers.get(bare).is_some_and(|up| up.id == prefix)
+                            })
+                    })
+            });
+            let Some(listed) = known else {
                 return Err(GatewayError::ModelNotFound { model: id.clone() });
             };
-            models::write_model(&described(snapshot)((id, provider)), &mut body);
+            models::write_model(&models::Model { id, ..described(snapshot)(listed) }, &mut body);
             JSON
         }
         Route::Live => {
@@ -191,23 +190,30 @@ pub async fn local(
     Ok(responder.send(answer).await.is_ok() && persist)
 }
 
-fn visible(snapshot: &Snapshot, client: Option<ClientId>) -> impl Iterator<Item = (&String, ProviderId)> {
+fn visible(snapshot: &Snapshot, client: Option<ClientId>) -> impl Iterator<Item = &Listed> {
     let client = client.and_then(|client| snapshot.clients.get(client));
-    snapshot
-        .listed
-        .iter()
-        .filter(move |(_, provider)| client.is_some_and(|client| client.may_use(*provider)))
-        .map(|(id, provider)| (id, *provider))
+    let may_use = move |listed: &&Listed| client.is_some_and(|client| client.may_use(listed.provider));
+    snapshot.listed.iter().filter(may_use)
 }
 
-fn described<'a>(snapshot: &'a Snapshot) -> impl Fn((&'a String, ProviderId)) -> models::Model<'a> {
+fn described<'a>(snapshot: &'a Snapshot) -> impl Fn(&'a Listed) -> models::Model<'a> {
     // When a model "was created" is not ours to know; the start of this process is a stable stand-in.
     static STARTED: OnceLock<u64> = OnceLock::new();
     let created = *STARTED
         .get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
-    move |(id, provider)| models::Model {
-        id,
-        created,
-        owned_by: snapshot.providers.get(provider).map_or("", |upstream| &upstream.id),
+    move |listed| {
+        let upstream = snapshot.providers.get(listed.provider);
+        let about = upstream.and_then(|upstream| upstream.prices.about(&listed.model));
+        let price = upstream.and_then(|upstream| upstream.prices.of(&listed.model));
+        let names = |kinds: &[Modality]| kinds.iter().map(|kind| kind.name()).collect();
+        models::Model {
+            id: &listed.id,
+            created,
+            owned_by: upstream.map_or("", |upstream| &upstream.id),
+            context_length: about.map(|about| about.context),
+            max_output_tokens: about.and_then(|about| about.max_output),
+            modalities: about.map(|about| (names(&about.reads), names(&about.writes))),
+            prices: price.map(|price| price::token_prices(&price.usual)),
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     config::{
         ProviderType,
+        models::max_output_tokens,
         snapshot::{Key, Upstream},
     },
     dialect::{
@@ -36,8 +37,12 @@ use crate::{
 
 /// Most bytes of an answer that is translated: it must be whole before it can be read.
 const MOST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// The most tokens of an answer, for providers that must be told, where neither client nor configuration says.
+/// The most tokens of an answer, for providers that must be told, where neither client nor configuration says and
+/// the model is not known: the oldest models give no more.
 const MAX_TOKENS: u64 = 4096;
+/// The same of a model that is known to give that many. Few answers are longer, and a client that wants 64,000
+/// tokens should be the one to say so: they are paid for, and `token_reserve: worst_case` reserves them.
+const MOST_UNASKED_TOKENS: u64 = 8192;
 
 /// What a provider of this type speaks; `None` where it is not built.
 #[must_use]
@@ -125,7 +130,7 @@ pub fn prepare<'r>(
     };
     let rules = Rules {
         drop: shard.balance.rules().drop_unsupported_params,
-        max_tokens: key.budget.max_tokens.unwrap_or(MAX_TOKENS),
+        max_tokens: key.budget.max_tokens.unwrap_or_else(|| unasked_tokens(upstream.kind, model)),
         ask_usage: upstream.ask_usage,
         max_completion_tokens: upstream.kind == ProviderType::OpenAi,
         provider: &upstream.id,
@@ -141,6 +146,11 @@ pub fn prepare<'r>(
         dropped => Some(dropped.join(", ")),
     };
     Ok(Prepared { head, body: Body::Translated(written) })
+}
+
+/// The most tokens of an answer where nobody said.
+fn unasked_tokens(kind: ProviderType, model: &str) -> u64 {
+    max_output_tokens(kind, model).map_or(MAX_TOKENS, |most| most.min(MOST_UNASKED_TOKENS))
 }
 
 /// The dialect of the provider that answers, where it is another one than that of its client.
@@ -274,4 +284,20 @@ pub async fn count(
     let sent = responder.send(out).await;
     account.sent(responder.take_sent(), sent.is_ok());
     Ok(sent.is_ok() && persist)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_nobody_bounded_is_as_long_as_the_model_gives_within_reason() {
+        for (model, most) in [
+            ("claude-3-haiku-20240307", 4096),
+            ("claude-sonnet-4-5-20250929", 8192),
+            ("claude-of-tomorrow", 4096),
+        ] {
+            assert_eq!(unasked_tokens(ProviderType::Claude, model), most, "{model}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::{header_secret, headers, id, limits};
 use crate::config::base_url::BaseUrl;
 use crate::config::field::{Field, Section};
 use crate::config::limits::*;
-use crate::config::money::MicroUsdPerMillion;
+use crate::config::models::rates;
 use crate::config::provider::{OTHER_NAMES, Pricing, Provider, ProviderType};
 use crate::config::secret::Secret;
 use crate::config::suggest;
@@ -199,14 +199,19 @@ fn models(section: &Section<'_>, model: Option<&str>) -> Vec<String> {
     out
 }
 
-fn pricing(section: &Section<'_>) -> Option<Pricing> {
-    if section.is_empty() {
-        return None;
-    }
-    let price = |key: &str| {
-        let micro = section.get(key).and_then(|field| field.micro_units(MAX_PRICE_USD));
-        MicroUsdPerMillion(micro.unwrap_or(0))
-    };
+/// The keys of prices: input, cached input, output.
+const PRICES: [&str; 3] = ["input_token_cost", "cached_input_token_cost", "output_token_cost"];
+
+fn pricing(section: &Section<'_>) -> Pricing {
     section.choice("currency", &[("USD", ()), ("usd", ())]);
-    Some(Pricing { input: price("input_token_cost"), output: price("output_token_cost") })
+    let mut models = Vec::new();
+    for (name, field) in section.section("models").entries() {
+        let Some(of_model) = field.section() else { continue };
+        if PRICES.iter().all(|key| of_model.get(key).is_none()) {
+            field.on_key().error("no price is given", Some(format!("such as {}: 0.15", PRICES[0])));
+        } else if let Some(rates) = rates(&of_model, PRICES) {
+            models.push((name.to_owned(), rates));
+        }
+    }
+    Pricing { all: rates(section, PRICES), models }
 }

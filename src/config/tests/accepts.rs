@@ -33,7 +33,7 @@ fn the_smallest_file_gets_every_default() {
     let provider = &config.providers[0];
     assert_eq!(provider.base_url.to_string(), "https://api.openai.com/v1");
     assert_eq!(provider.api_keys[0].expose(), "sk-1");
-    assert_eq!(provider.pricing, None);
+    assert_eq!(provider.pricing, Pricing::default());
     assert_eq!(loaded.notices.len(), 1, "{:?}", loaded.notices);
     assert!(loaded.notices[0].message.contains("every request will be refused"));
 }
@@ -49,8 +49,8 @@ fn the_example_loads_without_a_word() {
     let config = loaded.config;
     assert_eq!((config.providers.len(), config.clients.len()), (2, 2));
     assert_eq!(config.providers[0].models, ["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"]);
-    let pricing = config.providers[0].pricing.unwrap();
-    assert_eq!(pricing.input, MicroUsdPerMillion(2_500_000));
+    let (name, rates) = &config.providers[0].pricing.models[0];
+    assert_eq!((name.as_str(), rates.input), ("gpt-4o*", MicroUsdPerMillion(2_500_000)));
     assert_eq!(config.providers[1].base_url.to_string(), "http://127.0.0.1:8000/v1");
     assert!(config.clients[1].allowed.permits("local"));
     assert!(!config.clients[1].allowed.permits("openai"));
@@ -58,6 +58,35 @@ fn the_example_loads_without_a_word() {
     assert_eq!(config.server, defaults.server, "the example states the defaults");
     assert_eq!(config.upstream, defaults.upstream, "the example states the defaults");
     assert_eq!(config.logging, defaults.logging, "the example states the defaults");
+}
+
+#[test]
+fn prices_are_of_a_provider_and_of_its_models() {
+    let price = |input, cached_input, output| prices::Rates {
+        input: MicroUsdPerMillion(input),
+        cached_input: MicroUsdPerMillion(cached_input),
+        output: MicroUsdPerMillion(output),
+    };
+    for (text, all, models) in [
+        ("{}", None, vec![]),
+        ("{currency: USD}", None, vec![]),
+        ("{input_token_cost: 0}", Some(price(0, 0, 0)), vec![]),
+        ("{input_token_cost: 2, output_token_cost: 3}", Some(price(2_000_000, 2_000_000, 3_000_000)), vec![]),
+        ("{input_token_cost: 2, cached_input_token_cost: 0.5}", Some(price(2_000_000, 500_000, 0)), vec![]),
+        (
+            "{models: {'m-*': {output_token_cost: 1}, 'a/b:c': {input_token_cost: 0.1}}}",
+            None,
+            vec![
+                ("m-*".to_owned(), price(0, 0, 1_000_000)),
+                ("a/b:c".to_owned(), price(100_000, 100_000, 0)),
+            ],
+        ),
+    ] {
+        let file = format!("llm_providers: [{{id: a, type: openai, api_keys: [k], pricing: {text}}}]\n");
+        let loaded = load(&file);
+        assert_eq!(loaded.warnings, [], "{text}");
+        assert_eq!(loaded.config.providers[0].pricing, Pricing { all, models }, "{text}");
+    }
 }
 
 #[test]
@@ -195,7 +224,7 @@ fn variables_reach_every_kind_of_value() {
     assert_eq!(config.server.listen[0].port(), 80);
     let provider = &config.providers[0];
     assert_eq!(provider.base_url.host, "api.openai.com");
-    assert_eq!(provider.pricing.unwrap().input, MicroUsdPerMillion(150_000));
+    assert_eq!(provider.pricing.all.unwrap().input, MicroUsdPerMillion(150_000));
     assert_eq!(provider.organization.as_deref(), Some("${x}"));
     // A problem in a key nobody reads is not a problem.
     assert_eq!(loaded.warnings.len(), 1);

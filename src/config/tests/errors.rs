@@ -216,6 +216,14 @@ fn every_error_has_its_place_and_words() {
             "1:82 llm_providers[0].pricing.input_token_cost: `0.0000001`: has more than 6 decimals",
         ),
         (
+            "llm_providers: [{id: a, type: openai, api_keys: [k], pricing: {models: {m: {output_token_cost: -1}}}}]\n".into(),
+            "1:96 llm_providers[0].pricing.models.m.output_token_cost: `-1`: must not be negative",
+        ),
+        (
+            "llm_providers: [{id: a, type: openai, api_keys: [k], pricing: {models: {m: {}}}}]\n".into(),
+            "1:73 llm_providers[0].pricing.models.m: no price is given | such as input_token_cost: 0.15",
+        ),
+        (
             "llm_providers: [{id: a, type: openai, api_keys: [k], pricing: {currency: EUR}}]\n".into(),
             "1:74 llm_providers[0].pricing.currency: `EUR` is not one of: USD, usd",
         ),

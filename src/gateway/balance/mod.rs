@@ -245,12 +245,17 @@ impl Balance {
         for target in targets {
             let Some((provider, upstream)) = plan.upstream(target) else { continue };
             let Some(known) = providers.get(provider) else { continue };
+            let model = plan.get(target).map_or("", |(_, model)| model);
             let (allows, rests) = (plan.allows(provider), budget.rests_of(provider));
             let in_use = known.in_use(now, &self.rules);
             let has_room = !self.gates.is_full(provider);
             let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
-            let cost = price(bytes as u64 / BYTES_PER_TOKEN, upstream.input_price.0)
-                .saturating_add(price(OUTPUT_TOKENS.into(), upstream.output_price.0));
+            let input = bytes as u64 / BYTES_PER_TOKEN;
+            let cost = match looks_at_limits.then(|| upstream.prices.of(model)).flatten() {
+                Some(of) => price(input, of.at(input).input.0)
+                    .saturating_add(price(OUTPUT_TOKENS.into(), of.at(input).output.0)),
+                None => 0,
+            };
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
                 let possible = allows && possible(target, &rests, key);

@@ -15,6 +15,7 @@ use crate::{
     config::{
         TokenReserve,
         budgets::{Counts, KeyBudget},
+        prices::Price,
         snapshot::{ProviderId, Snapshot, Upstream},
     },
     dialect::{
@@ -23,8 +24,9 @@ use crate::{
             error::{GatewayError, Limit},
             request::RequestFacts,
         },
-        usage::PicoUsd,
+        usage::Usage,
     },
+    gateway::price,
 };
 
 /// What limits count.
@@ -53,12 +55,14 @@ pub struct Need {
 }
 
 impl Need {
-    fn of(input: u64, output: u64, upstream: &Upstream) -> Self {
-        let price = |tokens: u64, price: u64| PicoUsd(u128::from(tokens) * u128::from(price));
-        let cost = price(input, upstream.input_price.0) + price(output, upstream.output_price.0);
+    /// Of so many tokens at a model's price. That some will come from the provider's cache is not counted on.
+    fn of(input: u64, output: u64, price: &Price) -> Self {
+        let total_tokens = input.saturating_add(output);
+        let usage =
+            Usage { prompt_tokens: input, completion_tokens: output, total_tokens, ..Usage::default() };
         Self {
-            tokens: i64::try_from(input.saturating_add(output)).unwrap_or(i64::MAX),
-            micro_usd: cost.micro_usd(),
+            tokens: i64::try_from(total_tokens).unwrap_or(i64::MAX),
+            micro_usd: price::cost(&usage, price).micro_usd(),
         }
     }
 }
@@ -202,6 +206,7 @@ impl Budget {
         let mut reckoned = Reckoned::default();
         if upstream.counts_tokens || client.counts_tokens() {
             let (slot, mean) = self.means.find(provider, model);
+            let price = upstream.prices.of(model).unwrap_or_default();
             let bound =
                 facts.max_output_tokens.or(configured).map(|most| most.saturating_mul(facts.n.max(1)));
             let expected = self.rules.tokens == TokenReserve::Expected;
@@ -215,8 +220,8 @@ impl Budget {
             if let Some(upper) = estimate::rough_upper(body, facts.hex_escapes)
                 && let Some(input) = if expected { mean.prompt_tokens(body.len()) } else { Some(upper) }
             {
-                let need = Need::of(upper, output, upstream);
-                let presumed = Need::of(input.min(upper), output, upstream);
+                let need = Need::of(upper, output, &price);
+                let presumed = Need::of(input.min(upper), output, &price);
                 if self.is_ample(client, need) && spender.key(turn).is_none_or(|key| self.is_ample(key, need))
                 {
                     let reckoned = Reckoned { need, presumed, model: slot };
@@ -227,7 +232,7 @@ impl Budget {
                 }
             }
             let prompt = estimate::prompt_tokens(body);
-            let need = Need::of(if expected { prompt.expected } else { prompt.upper }, output, upstream);
+            let need = Need::of(if expected { prompt.expected } else { prompt.upper }, output, &price);
             reckoned = Reckoned { need, presumed: need, model: slot };
         }
         let mut reservation = Box::new(Reservation::new(client, reckoned));

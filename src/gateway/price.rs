@@ -1,0 +1,19 @@
+//! What usage costs: the prices of `config` meet the tokens of `dialect`.
+
+use crate::{
+    config::prices::{Price, Rates},
+    dialect::usage::{self, PicoUsd, TokenPrices, Usage},
+};
+
+/// What `usage` costs at a model's price.
+#[must_use]
+pub fn cost(usage: &Usage, price: &Price) -> PicoUsd {
+    usage::cost(usage, &token_prices(price.at(usage.prompt_tokens)))
+}
+
+/// The same prices without their unit's type, which `dialect` does not know.
+#[must_use]
+pub fn token_prices(rates: &Rates) -> TokenPrices {
+    let Rates { input, cached_input, output } = rates;
+    TokenPrices { input: input.0, cached_input: cached_input.0, output: output.0 }
+}
