@@ -156,3 +156,8 @@ pub fn write_error(error: &ProviderError, endpoint: Endpoint, out: &mut Vec<u8>)
         _ => openai::chat::write_error(error, out),
     }
 }
+
+#[cfg(test)]
+#[path = "translate/robust_tests.rs"]
+#[allow(clippy::indexing_slicing)]
+mod robust_tests;

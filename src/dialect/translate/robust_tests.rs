@@ -1,0 +1,197 @@
+//! No bytes make a parser panic, whoever sends them, and what is written is JSON. `DIALECT_CASES=n` tries more.
+
+use super::*;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Rng(u64);
+
+impl Rng {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u32) -> u32 {
+        (self.bits() % u64::from(n.max(1))) as u32
+    }
+}
+
+const REQUESTS: [(Endpoint, &str); 5] = [
+    (
+        Endpoint::ChatCompletions,
+        r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a\u00e9\ud83d\ude00"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}},{"type":"file","file":{"file_data":"data:application/pdf;base64,AAAA","filename":"f"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"r"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"},"strict":true}}],"tool_choice":{"type":"function","function":{"name":"f"}},"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}},"stop":["x"],"max_completion_tokens":2000,"temperature":0.5,"top_p":0.5,"seed":1,"n":1,"reasoning_effort":"low","stream":true,"stream_options":{"include_usage":true}}"#,
+    ),
+    (
+        Endpoint::Messages,
+        r#"{"model":"m","max_tokens":2000,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":[{"type":"text","text":"r"}],"is_error":true}]}],"tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"any"},"stop_sequences":["x"],"temperature":1,"top_k":5,"thinking":{"type":"enabled","budget_tokens":1024},"metadata":{"user_id":"u"}}"#,
+    ),
+    (
+        Endpoint::Responses,
+        r#"{"model":"m","instructions":"i","input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}}},"reasoning":{"effort":"low"},"max_output_tokens":2000}"#,
+    ),
+    (Endpoint::Embeddings, r#"{"model":"m","input":["a","b"],"dimensions":8,"encoding_format":"base64"}"#),
+    (Endpoint::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
+];
+
+const ANSWERS: [(Wire, &str); 4] = [
+    (
+        Wire::OpenAi,
+        r#"{"id":"i","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a","reasoning_content":"r","refusal":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":{"content":[]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1}}}"#,
+    ),
+    (
+        Wire::Claude,
+        r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"a","citations":[{"type":"web_search_result_location","url":"u","title":"t","cited_text":"c","encrypted_index":"e"}]},{"type":"tool_use","id":"c","name":"f","input":{"a":[1]}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":1,"cache_read_input_tokens":2,"cache_creation_input_tokens":3,"output_tokens":4}}"#,
+    ),
+    (
+        Wire::Gemini,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"t","thought":true},{"text":"aé"},{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"AAAA"}]},"finishReason":"STOP","index":0,"groundingMetadata":{"groundingChunks":[{"web":{"uri":"u","title":"t"}}],"groundingSupports":[{"segment":{"startIndex":0,"endIndex":2,"text":"a"},"groundingChunkIndices":[0]}]},"logprobsResult":{"chosenCandidates":[{"token":"a","logProbability":-1}],"topCandidates":[]}}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":6},"modelVersion":"m","responseId":"i"}"#,
+    ),
+    (
+        Wire::Gemini,
+        r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3s"}]}}"#,
+    ),
+];
+
+const STREAMS: [(Wire, &str); 3] = [
+    (
+        Wire::OpenAi,
+        "data: {\"id\":\"i\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+    ),
+    (
+        Wire::Claude,
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"m\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"f\",\"input\":{}}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{}\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":5}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    ),
+    (
+        Wire::Gemini,
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}],\"role\":\"model\"},\"index\":0}],\"responseId\":\"i\"}\r\n\r\ndata: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":{}}}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1}}\r\n\r\n",
+    ),
+];
+
+const WIRES: [Wire; 3] = [Wire::OpenAi, Wire::Claude, Wire::Gemini];
+const SURFACES: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
+const FACE: Face<'_> = Face { id: "i", model: "m", created: 1 };
+
+/// Changes a few bytes: another one, one more, one less, a piece twice, cut, or a word of JSON in its place.
+fn spoilt(text: &str, rng: &mut Rng) -> Vec<u8> {
+    const WORDS: [&str; 12] = [
+        "null",
+        "{}",
+        "[]",
+        "\"\"",
+        "-1",
+        "1e999",
+        "true",
+        "18446744073709551616",
+        "\\ud800",
+        "\"",
+        "\n\n",
+        "{\"a\":",
+    ];
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len().max(1) as u32) as usize;
+        let end = (at + rng.below(24) as usize).min(bytes.len());
+        match rng.below(6) {
+            0 if at < bytes.len() => bytes[at] = rng.bits() as u8,
+            1 => bytes.insert(at.min(bytes.len()), rng.bits() as u8),
+            2 => drop(bytes.drain(at.min(end)..end)),
+            3 => {
+                let piece = bytes[at.min(end)..end].to_vec();
+                bytes.splice(at.min(end)..at.min(end), piece);
+            }
+            4 => bytes.truncate(bytes.len() - (end - at.min(end)) / 2),
+            _ => {
+                let word = WORDS[rng.below(WORDS.len() as u32) as usize];
+                bytes.splice(at.min(end)..end, word.bytes());
+            }
+        }
+    }
+    bytes
+}
+
+fn cases() -> u64 {
+    std::env::var("DIALECT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3_000)
+}
+
+fn is_json(out: &[u8], of: &[u8]) {
+    let read: Result<serde_json::Value, _> = serde_json::from_slice(out);
+    assert!(read.is_ok(), "{read:?}: {}\nof {}", String::from_utf8_lossy(out), String::from_utf8_lossy(of));
+}
+
+#[test]
+fn no_request_makes_a_reader_or_writer_panic() {
+    let mut rng = Rng(1);
+    for case in 0..cases() {
+        for (endpoint, text) in REQUESTS {
+            let body = if case == 0 { text.as_bytes().to_vec() } else { spoilt(text, &mut rng) };
+            if endpoint == Endpoint::CountTokens {
+                let _ = claude::inbound::read_count(&body)
+                    .map(|request| crate::dialect::estimate::chat_tokens(&request));
+                continue;
+            }
+            for wire in WIRES.into_iter().filter(|wire| wire.serves(endpoint) && !wire.is_spoken_at(endpoint))
+            {
+                let rules = Rules {
+                    provider: "p",
+                    drop: case % 2 == 0,
+                    max_tokens: 4096,
+                    ask_usage: true,
+                    max_completion_tokens: case % 3 == 0,
+                };
+                let mut out = Vec::new();
+                let result = request(endpoint, &body, wire, "m", rules, &mut out);
+                assert!(case > 0 || result.is_ok(), "{endpoint:?} to {wire:?}: {result:?}");
+                if result.is_ok() {
+                    is_json(&out, &body);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_answer_makes_a_reader_or_writer_panic() {
+    let mut rng = Rng(2);
+    for case in 0..cases() {
+        for (wire, text) in ANSWERS {
+            let body = if case == 0 { text.as_bytes().to_vec() } else { spoilt(text, &mut rng) };
+            for endpoint in SURFACES {
+                let mut out = Vec::new();
+                if answer(wire, &body, (endpoint, Wanted::default()), &FACE, &mut out).is_ok() {
+                    is_json(&out, &body);
+                }
+                let mut out = Vec::new();
+                write_error(&error(wire, 429, &body), endpoint, &mut out);
+                is_json(&out, &body);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_stream_makes_a_reader_or_writer_panic() {
+    let mut rng = Rng(3);
+    for case in 0..cases() {
+        for (wire, text) in STREAMS {
+            let body = if case == 0 { text.as_bytes().to_vec() } else { spoilt(text, &mut rng) };
+            let cut = rng.below(body.len() as u32 + 1) as usize;
+            for endpoint in SURFACES.into_iter().filter(|&endpoint| !wire.is_spoken_at(endpoint)) {
+                let mut filter =
+                    stream::Filter::Other(Box::new(stream::Other::new(wire, endpoint, &FACE, true)));
+                let mut out = Vec::new();
+                filter.feed(&body[..cut], &mut out);
+                filter.feed(&body[cut..], &mut out);
+                filter.finish(&mut out);
+                assert!(case > 0 || filter.done() && filter.malformed().is_none(), "{wire:?} {endpoint:?}");
+                for line in out.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
+                    if line != b"[DONE]" {
+                        is_json(line, &body);
+                    }
+                }
+            }
+        }
+    }
+}
