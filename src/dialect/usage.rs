@@ -46,6 +46,8 @@ impl Usage {
 
 fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, JsonError> {
     let (mut prompt, mut completion, mut total) = (None, None, None);
+    // Anthropic counts what its cache gave, and took, beside `input_tokens`.
+    let (mut apart, mut read, mut written) = (false, 0, 0);
     let mut usage = Usage::default();
     let mut more = cursor.begin_object()?;
     while more {
@@ -64,7 +66,16 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
             name => {
                 let count = json::count(cursor.value()?.of(object));
                 match name {
-                    b"prompt_tokens" | b"input_tokens" => prompt = count.or(prompt),
+                    b"prompt_tokens" => {
+                        prompt = count.or(prompt);
+                        apart = false;
+                    }
+                    b"input_tokens" => {
+                        apart = prompt.is_none();
+                        prompt = prompt.or(count);
+                    }
+                    b"cache_read_input_tokens" => read = count.unwrap_or(0),
+                    b"cache_creation_input_tokens" => written = count.unwrap_or(0),
                     b"completion_tokens" | b"output_tokens" => completion = count.or(completion),
                     b"total_tokens" => total = count.or(total),
                     _ => {}
@@ -75,6 +86,10 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     }
     if prompt.or(completion).or(total).is_none() {
         return Ok(None);
+    }
+    if let (true, Some(input)) = (apart, prompt) {
+        prompt = Some(input.saturating_add(read).saturating_add(written));
+        usage.cached_tokens = usage.cached_tokens.max(read);
     }
     usage.completion_tokens = completion.unwrap_or(0);
     usage.prompt_tokens =
@@ -393,6 +408,16 @@ mod tests {
             cached_tokens: cached,
             reasoning_tokens: reasoning,
         })
+    }
+
+    #[test]
+    fn what_anthropics_cache_gave_is_part_of_the_prompt() {
+        let object = br#"{"input_tokens":5,"cache_creation_input_tokens":7,"cache_read_input_tokens":11,"output_tokens":2}"#;
+        let usage = Usage::parse(object).unwrap();
+        assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.total_tokens), (23, 11, 25));
+        // Some add these names to OpenAI's, which count everything already.
+        let object = br#"{"prompt_tokens":23,"completion_tokens":2,"cache_read_input_tokens":11}"#;
+        assert_eq!(Usage::parse(object).unwrap().prompt_tokens, 23);
     }
 
     #[test]
