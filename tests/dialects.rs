@@ -1,0 +1,172 @@
+//! What is passed on as it is, what is translated, and what is refused; byte by byte, where the official clients of
+//! tests/sdk.rs would not show it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers too
+
+mod common;
+
+use common::*;
+
+const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hello!"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":3}}"#;
+
+/// One provider of each dialect at the same place.
+fn gateway(provider: &Provider, policy: &str) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream]}}
+  - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-ant-upstream], limits: {{max_tokens: 777}}}}
+  - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [g-upstream]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+policy: {{{policy}}}
+"
+        ),
+        &[],
+    )
+}
+
+fn post(gateway: &Gateway, path: &str, head: &str, body: &str) -> Reply {
+    let mut client = gateway.connect();
+    client.send(&format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    client.reply()
+}
+
+fn bearer() -> String {
+    format!("Authorization: Bearer {KEY}\r\n")
+}
+
+#[test]
+fn other_endpoints_pass_as_they_are_to_providers_that_have_them() {
+    let provider = Provider::plain();
+    let gateway = gateway(&provider, "");
+    for (path, body) in [
+        ("/v1/completions", r#"{"model":"openai:m","prompt":"a","new_field":1.50}"#),
+        ("/v1/moderations", r#"{"model":"openai:m","input":"a"}"#),
+        ("/v1/images/generations", r#"{"prompt":"a","model":"openai:m"}"#),
+        ("/v1/audio/speech", r#"{"model":"openai:m","input":"a","voice":"v"}"#),
+        ("/v1/rerank", r#"{"model":"openai:m","query":"a","documents":["b"]}"#),
+    ] {
+        let reply = post(&gateway, path, &bearer(), body);
+        assert_eq!((reply.status, reply.text()), (200, COMPLETION.to_owned()), "{path}");
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{}", seen.head);
+        assert_eq!(String::from_utf8(seen.body).unwrap(), body.replace("openai:m", "m"));
+        let refused = post(&gateway, path, &bearer(), &body.replace("openai:", "claude:"));
+        assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_endpoint"), "{path}");
+    }
+    let embeddings = r#"{"model":"claude:m","input":"a"}"#;
+    assert_eq!(post(&gateway, "/v1/embeddings", &bearer(), embeddings).error_code(), "unsupported_endpoint");
+    assert_eq!(provider.seen().len(), 5);
+}
+
+#[test]
+fn a_provider_is_asked_in_its_dialect_with_its_key_and_answers_in_the_clients() {
+    let provider = Provider::start(|_, stream| respond(stream, MESSAGE));
+    let gateway = gateway(&provider, "");
+    let body = chat_body("claude:claude-x");
+    let head = format!("{}OpenAI-Beta: x\r\nX-Stainless-Lang: y\r\ntraceparent: 00-ab-cd-01\r\n", bearer());
+    let reply = post(&gateway, "/v1/chat/completions", &head, &body);
+    let answer = reply.json();
+    assert_eq!((reply.status, &answer["object"]), (200, &"chat.completion".into()), "{}", reply.text());
+    assert_eq!(answer["choices"][0]["message"]["content"], "Hello!");
+    assert_eq!(
+        (&answer["usage"]["prompt_tokens"], &answer["usage"]["total_tokens"]),
+        (&9.into(), &12.into())
+    );
+    let seen = provider.seen().pop().unwrap();
+    assert!(seen.head.starts_with("POST /v1/messages HTTP/1.1\r\n"), "{}", seen.head);
+    assert_eq!(seen.header("x-api-key").as_deref(), Some("sk-ant-upstream"));
+    assert_eq!(seen.header("anthropic-version").as_deref(), Some("2023-06-01"));
+    assert_eq!(seen.header("traceparent").as_deref(), Some("00-ab-cd-01"));
+    for name in ["authorization", "openai-beta", "x-stainless-lang"] {
+        assert_eq!(seen.header(name), None, "{name}");
+    }
+    assert_eq!((&seen.json()["model"], &seen.json()["max_tokens"]), (&"claude-x".into(), &777.into()));
+    let log = gateway.log(1);
+    assert_eq!((&log[0]["provider"], &log[0]["status"]), (&"claude".into(), &200.into()), "{log:?}");
+}
+
+#[test]
+fn alike_dialects_are_left_alone() {
+    let provider = Provider::start(|_, stream| respond(stream, MESSAGE));
+    let gateway = gateway(&provider, "");
+    // Fields nobody here knows, and a number as it was written.
+    let body = r#"{"model":"claude:claude-x","max_tokens":5,"messages":[{"role":"user","content":"hi"}],"new":1.50}"#;
+    let head = format!("x-api-key: {KEY}\r\nanthropic-version: 2099-01-01\r\nanthropic-beta: b\r\n");
+    let reply = post(&gateway, "/v1/messages", &head, body);
+    assert_eq!((reply.status, reply.text()), (200, MESSAGE.to_owned()));
+    let seen = provider.seen().pop().unwrap();
+    assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), body.replace("claude:claude-x", "claude-x"));
+    assert_eq!(seen.header("x-api-key").as_deref(), Some("sk-ant-upstream"));
+    assert_eq!(seen.head.matches("anthropic-version").count(), 1, "{}", seen.head);
+    assert_eq!(seen.header("anthropic-beta").as_deref(), Some("b"));
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"claude\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (9.0, 3.0));
+}
+
+#[test]
+fn what_a_provider_lacks_is_refused_by_name_or_left_out_and_told() {
+    let provider = Provider::start(|_, stream| respond(stream, MESSAGE));
+    let body = r#"{"model":"claude:claude-x","messages":[{"role":"user","content":"hi"}],"seed":5,"logit_bias":{"1":1}}"#;
+    let strict = gateway(&provider, "");
+    let refused = post(&strict, "/v1/chat/completions", &bearer(), body);
+    assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_parameter"));
+    assert!(["seed", "logit_bias"].contains(&refused.json()["error"]["param"].as_str().unwrap()));
+    assert!(provider.seen().is_empty());
+    let lenient = gateway(&provider, "drop_unsupported_params: true");
+    let reply = post(&lenient, "/v1/chat/completions", &bearer(), body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let mut dropped: Vec<&str> = reply.header("x-coo-dropped-params").unwrap().split(", ").collect();
+    dropped.sort_unstable();
+    assert_eq!(dropped, ["logit_bias", "seed"]);
+}
+
+#[test]
+fn anthropics_clients_get_anthropics_errors() {
+    let provider = Provider::start(|_, stream| {
+        use std::io::Write;
+        let body = r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
+        let head = format!(
+            "HTTP/1.1 429 Too Many\r\ncontent-type: application/json\r\ncontent-length: {}",
+            body.len()
+        );
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).is_ok()
+    });
+    let gateway = gateway(&provider, "retry: {max_attempts: 1}");
+    let key = format!("x-api-key: {KEY}\r\n");
+    let body = r#"{"model":"openai:m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
+    for (head, body, status, kind) in [
+        (key.as_str(), body, 429, "rate_limit_error"),
+        ("x-api-key: wrong\r\n", body, 401, "authentication_error"),
+        ("", body, 401, "authentication_error"),
+        (&key, &body.replace("openai:m", "nobody:m"), 404, "not_found_error"),
+        (&key, &body.replace("\"max_tokens\":5,", ""), 400, "invalid_request_error"),
+        (&key, "{", 400, "invalid_request_error"),
+    ] {
+        let reply = post(&gateway, "/v1/messages", head, body);
+        let error = reply.json();
+        assert_eq!((reply.status, &error["type"]), (status, &"error".into()), "{}", reply.text());
+        assert_eq!(error["error"]["type"], kind, "{}", reply.text());
+    }
+}
+
+#[test]
+fn tokens_are_counted_for_anthropics_clients() {
+    let provider = Provider::start(|_, stream| respond(stream, r#"{"input_tokens":42}"#));
+    let gateway = gateway(&provider, "");
+    let body =
+        r#"{"model":"openai:m","messages":[{"role":"user","content":"How many tokens are these, about?"}]}"#;
+    let estimated = post(&gateway, "/v1/messages/count_tokens", &bearer(), body);
+    let count = estimated.json()["input_tokens"].as_u64().unwrap();
+    assert!((8..30).contains(&count), "{count}");
+    assert!(provider.seen().is_empty());
+    let counted = post(&gateway, "/v1/messages/count_tokens", &bearer(), &body.replace("openai:", "claude:"));
+    assert_eq!(counted.json()["input_tokens"], 42, "{}", counted.text());
+    assert!(provider.seen()[0].head.starts_with("POST /v1/messages/count_tokens "));
+}
