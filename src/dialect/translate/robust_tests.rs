@@ -116,8 +116,9 @@ fn cases() -> u64 {
     std::env::var("DIALECT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3_000)
 }
 
+/// By its grammar: what passes as it was written may name half a character, or a number beyond all that exist.
 fn is_json(out: &[u8], of: &[u8]) {
-    let read: Result<serde_json::Value, _> = serde_json::from_slice(out);
+    let read = crate::dialect::json::validate(out);
     assert!(read.is_ok(), "{read:?}: {}\nof {}", String::from_utf8_lossy(out), String::from_utf8_lossy(of));
 }
 
