@@ -4,6 +4,8 @@
 //! Source: WHATWG HTML, section 9.2 "Server-sent events", parsing and
 //! interpreting an event stream.
 
+pub mod events;
+
 use memchr::memchr2;
 
 const LF: u8 = b'\n';

@@ -12,20 +12,13 @@ use serde_json::value::RawValue;
 use super::answer::{self, Block, Citation, Counts, Message, StopDetails, Text, text};
 use super::error;
 use crate::dialect::chat::{Finish, Malformed, Piece};
-use crate::dialect::sse::{self, Event, Part, Splitter};
+use crate::dialect::sse::{Event, events::Events};
 use crate::dialect::usage::Usage;
 
-/// The longest event, in bytes. Deltas have some hundred; those of Claude's own tools carry whole documents.
-pub const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
-
 /// Reads a stream, wherever its pieces are cut.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StreamReader {
-    splitter: Splitter,
-    /// The current event as far as it came, when a piece ended inside it.
-    held: Vec<u8>,
-    joined: Vec<u8>,
-    at_start: bool,
+    events: Events,
     state: State,
 }
 
@@ -95,23 +88,11 @@ struct Delta<'a> {
     stop_details: Option<StopDetails<'a>>,
 }
 
-impl Default for StreamReader {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl StreamReader {
     /// A reader at the start of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            splitter: Splitter::new(),
-            held: Vec::new(),
-            joined: Vec::new(),
-            at_start: true,
-            state: State::default(),
-        }
+        Self::default()
     }
 
     /// Takes the next piece of the stream and gives what it says.
@@ -119,25 +100,8 @@ impl StreamReader {
     /// # Errors
     /// Where an event is not Claude's, or too long. Nothing more can be read then.
     pub fn feed(&mut self, input: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let mut rest = input;
-        while !rest.is_empty() {
-            let (part, len) = self.splitter.next(rest);
-            let Some((bytes, after)) = rest.split_at_checked(len) else { return Ok(()) };
-            rest = after;
-            if matches!(part, Part::Inside | Part::End) && self.held.len() + bytes.len() > MAX_EVENT_BYTES {
-                return Err(Malformed("an event of the stream is longer than 8 MiB"));
-            }
-            match part {
-                Part::Between | Part::LineFeed => self.at_start = false,
-                Part::Inside => self.held.extend_from_slice(bytes),
-                Part::End if self.held.is_empty() => self.whole(bytes, each)?,
-                Part::End => {
-                    self.held.extend_from_slice(bytes);
-                    self.take_held(each)?;
-                }
-            }
-        }
-        Ok(())
+        let Self { events, state } = self;
+        events.feed(input, &mut |event| state.read(event, each))
     }
 
     /// Ends the stream. An event without its blank line counts too.
@@ -145,7 +109,8 @@ impl StreamReader {
     /// # Errors
     /// Where that event is not Claude's.
     pub fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        if self.held.is_empty() { Ok(()) } else { self.take_held(each) }
+        let Self { events, state } = self;
+        events.finish(&mut |event| state.read(event, each))
     }
 
     /// Tokens used so far, also of a stream that ended early: those read are told at its start.
@@ -153,29 +118,13 @@ impl StreamReader {
     pub fn usage(&self) -> Option<Usage> {
         self.state.counts.map(Counts::usage)
     }
-
-    fn take_held(&mut self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let mut held = std::mem::take(&mut self.held);
-        let read = self.whole(&held, each);
-        // The room is kept for the next event.
-        held.clear();
-        self.held = held;
-        read
-    }
-
-    /// An event with all of its bytes.
-    fn whole(&mut self, block: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let block = if self.at_start { sse::strip_bom(block) } else { block };
-        self.at_start = false;
-        match Event::parse(block, self.splitter.lines(), &mut self.joined) {
-            Some(event) if !self.state.done => self.state.read(&event, each),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl State {
     fn read(&mut self, event: &Event<'_>, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
+        if self.done {
+            return Ok(());
+        }
         if event.kind == b"error" {
             each(Piece::Error(error::read_error(error::IN_STREAM, event.data)));
             return Ok(());

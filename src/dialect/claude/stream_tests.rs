@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dialect::provider_error::ProviderError;
+use crate::dialect::sse::events::MAX_EVENT_BYTES;
 
 /// What a stream says, each piece as it prints.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, Malformed> {

@@ -10,11 +10,8 @@ use super::wire::{Candidate, Response, UsageMetadata};
 use super::{grounding, logprobs, signature};
 use crate::dialect::chat::{Finish, Malformed, Piece};
 use crate::dialect::provider_error::ProviderError;
-use crate::dialect::sse::{self, Event, Part, Splitter};
+use crate::dialect::sse::events::Events;
 use crate::dialect::usage::Usage;
-
-/// The longest event. An image made by a model comes in one of some megabytes.
-const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The most text kept to tell where sources belong to. Answers are far shorter; what comes later has no annotations.
 const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
@@ -22,11 +19,7 @@ const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 /// Reads a stream piece by piece, cut anywhere.
 #[derive(Debug, Default)]
 pub struct StreamReader {
-    splitter: Splitter,
-    /// The current event as far as it came, where the input was cut inside it.
-    held: Vec<u8>,
-    joined: Vec<u8>,
-    after_start: bool,
+    events: Events,
     state: State,
 }
 
@@ -64,32 +57,8 @@ impl StreamReader {
     /// # Errors
     /// Where an event is not what it should be, or is too long.
     pub fn feed(&mut self, input: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let mut rest = input;
-        while !rest.is_empty() {
-            let (part, len) = self.splitter.next(rest);
-            let Some((bytes, after)) = rest.split_at_checked(len) else { return Ok(()) };
-            rest = after;
-            if matches!(part, Part::Between | Part::LineFeed) {
-                continue;
-            }
-            if self.held.len() + bytes.len() > MAX_EVENT_BYTES {
-                return Err(Malformed("An event of the stream is too long."));
-            }
-            if part == Part::Inside {
-                self.held.extend_from_slice(bytes);
-            } else if self.held.is_empty() {
-                self.event(bytes, each)?;
-            } else {
-                let mut held = std::mem::take(&mut self.held);
-                held.extend_from_slice(bytes);
-                let read = self.event(&held, each);
-                // The room is kept for the next event.
-                held.clear();
-                self.held = held;
-                read?;
-            }
-        }
-        Ok(())
+        let Self { events, state } = self;
+        events.feed(input, &mut |event| state.apply(event.data, each))
     }
 
     /// Ends the stream: an event without its blank line counts too, and it is complete if every candidate finished.
@@ -97,26 +66,15 @@ impl StreamReader {
     /// # Errors
     /// Where the last event is not what it should be.
     pub fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let held = std::mem::take(&mut self.held);
-        if !held.is_empty() {
-            self.event(&held, each)?;
-        }
-        if let Some(usage) = self.state.usage.take() {
+        let Self { events, state } = self;
+        events.finish(&mut |event| state.apply(event.data, each))?;
+        if let Some(usage) = state.usage.take() {
             each(Piece::Usage(usage));
         }
-        if self.state.complete() {
+        if state.complete() {
             each(Piece::Done);
         }
         Ok(())
-    }
-
-    fn event(&mut self, block: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let block = if self.after_start { block } else { sse::strip_bom(block) };
-        self.after_start = true;
-        match Event::parse(block, self.splitter.lines(), &mut self.joined) {
-            Some(event) if !event.data.trim_ascii().is_empty() => self.state.apply(event.data, each),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -127,6 +85,9 @@ impl State {
     }
 
     fn apply(&mut self, data: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
+        if data.trim_ascii().is_empty() {
+            return Ok(());
+        }
         let response: Response<'_> = serde_json::from_slice(data)
             .map_err(|_| Malformed("An event of the stream is not a GenerateContentResponse."))?;
         if response.error.is_some() {

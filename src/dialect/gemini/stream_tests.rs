@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::chat::Finish;
+use crate::dialect::sse::events::MAX_EVENT_BYTES;
 
 const FIXTURES: [&[u8]; 7] = [
     include_bytes!("fixtures/text.sse"),

@@ -9,20 +9,12 @@ use super::read_answer::{
 };
 use super::wire::Str;
 use crate::dialect::chat::{Malformed, Piece};
-use crate::dialect::sse::{self, Event, Part, Splitter};
-
-/// The longest event, in bytes. Chunks have some hundred; one this long is not a chunk of text.
-const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
+use crate::dialect::sse::{Event, events::Events};
 
 /// Reads a stream, wherever it is cut.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StreamReader {
-    splitter: Splitter,
-    /// The current event as far as it came, when a piece ended inside it.
-    held: Vec<u8>,
-    joined: Vec<u8>,
-    /// No event and no byte between events yet.
-    at_start: bool,
+    events: Events,
     chunks: Chunks,
 }
 
@@ -45,23 +37,11 @@ struct OpenCall {
     id: String,
 }
 
-impl Default for StreamReader {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl StreamReader {
     /// A reader at the start of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            splitter: Splitter::new(),
-            held: Vec::new(),
-            joined: Vec::new(),
-            at_start: true,
-            chunks: Chunks::default(),
-        }
+        Self::default()
     }
 
     /// Takes the next bytes and gives the pieces that they complete.
@@ -69,19 +49,8 @@ impl StreamReader {
     /// # Errors
     /// Where an event is not a chunk, or too long. Nothing is read after that.
     pub fn feed(&mut self, input: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let mut rest = input;
-        while !rest.is_empty() {
-            let (part, len) = self.splitter.next(rest);
-            let Some((bytes, after)) = rest.split_at_checked(len) else { return Ok(()) };
-            rest = after;
-            match part {
-                Part::Between => self.at_start = false,
-                Part::LineFeed => {}
-                Part::Inside => self.hold(bytes)?,
-                Part::End => self.end(bytes, each)?,
-            }
-        }
-        Ok(())
+        let Self { events, chunks } = self;
+        events.feed(input, &mut |event| chunks.read(event, each))
     }
 
     /// Ends the stream: an event without its blank line counts too.
@@ -89,39 +58,8 @@ impl StreamReader {
     /// # Errors
     /// As [`StreamReader::feed`].
     pub fn finish(&mut self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        if self.held.is_empty() { Ok(()) } else { self.end(b"", each) }
-    }
-
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        if self.held.len() + bytes.len() > MAX_EVENT_BYTES {
-            return Err(Malformed("an event is too long"));
-        }
-        self.held.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn end(&mut self, bytes: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        if self.held.is_empty() {
-            if bytes.len() > MAX_EVENT_BYTES {
-                return Err(Malformed("an event is too long"));
-            }
-            return self.whole(bytes, each);
-        }
-        self.hold(bytes)?;
-        let mut held = std::mem::take(&mut self.held);
-        let read = self.whole(&held, each);
-        // The room is kept for the next event.
-        held.clear();
-        self.held = held;
-        read
-    }
-
-    fn whole(&mut self, block: &[u8], each: &mut dyn FnMut(Piece<'_>)) -> Result<(), Malformed> {
-        let block = if std::mem::take(&mut self.at_start) { sse::strip_bom(block) } else { block };
-        match Event::parse(block, self.splitter.lines(), &mut self.joined) {
-            Some(event) => self.chunks.read(&event, each),
-            None => Ok(()),
-        }
+        let Self { events, chunks } = self;
+        events.finish(&mut |event| chunks.read(event, each))
     }
 }
 

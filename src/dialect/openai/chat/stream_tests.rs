@@ -1,5 +1,6 @@
 use super::*;
 use crate::dialect::chat::Finish;
+use crate::dialect::sse::events::MAX_EVENT_BYTES;
 use crate::dialect::usage::Usage;
 
 /// Pieces in words, so that they can outlive the bytes they borrow from.
