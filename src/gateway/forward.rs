@@ -1,8 +1,9 @@
 //! A request that goes to a provider, and to another one where the first fails.
 //!
 //! While nothing of an answer has gone to the client (of a stream: until its first event has come), a failed attempt
-//! may be repeated: with another key, then at another provider, then with the same key after a pause. Bounds are the attempts and the time that a request may
-//! take, and a budget of retries over all requests, so that an outage is not made worse.
+//! may be repeated: with another key, then at another provider, then with the same key after a pause. Bounds are the
+//! attempts and the time that a request may take, and a budget of retries over all requests, so that an outage is not
+//! made worse.
 
 use std::{rc::Rc, time::Duration};
 
@@ -132,6 +133,9 @@ fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
     Ask { is_stream: facts.stream, tokens }
 }
 
+/// The key worth waiting for, what it would take, and what lacks.
+type Lacked = (usize, Box<Reservation>, Lacking);
+
 /// What a request wants, whoever serves it.
 pub(super) struct Wanted<'a> {
     pub(super) shard: &'a Rc<Shard>,
@@ -156,16 +160,12 @@ impl<'a> Wanted<'a> {
             self.shard.balance.choose(self.plan, &skipped, &self.shard.budget, bytes, self.ask)
         {
             let Some(spender) = self.spender(target, key, 1) else { break };
-            if !spender.upstream.limited && !self.client.is_limited() {
+            if !self.is_limited(&spender) {
                 return Ok((target, key));
             }
-            let (_, model) = self.plan.get(target).unwrap_or_default();
-            match self.shard.budget.begin(&spender, self.facts, model, self.body)? {
-                Begun::Taken(key, reservation) => {
-                    account.reservation = reservation;
-                    return Ok((target, key));
-                }
-                Begun::Lacking(key, reservation, lack) => {
+            match self.reserve(&spender, target, account)? {
+                Ok(key) => return Ok((target, key)),
+                Err((key, reservation, lack)) => {
                     let of_client = lack.is_of(self.client);
                     if of_client || best.as_ref().is_none_or(|(.., known)| lack.when() < known.when()) {
                         best = Some((target, key, reservation, lack));
@@ -189,16 +189,10 @@ impl<'a> Wanted<'a> {
                         self.plan.get(target).is_some_and(|(provider, _)| self.plan.allows(provider))
                     })
                     .ok_or(GatewayError::Internal)?;
-                let (_, model) = self.plan.get(target).unwrap_or_default();
                 let spender = self.spender(target, 0, usize::MAX).ok_or(GatewayError::Internal)?;
-                match self.shard.budget.begin(&spender, self.facts, model, self.body)? {
-                    Begun::Taken(key, reservation) => {
-                        account.reservation = reservation;
-                        return Ok((target, key));
-                    }
-                    Begun::Lacking(key, reservation, lack) => {
-                        (target, Some(spender), (key, reservation, lack))
-                    }
+                match self.reserve(&spender, target, account)? {
+                    Ok(key) => return Ok((target, key)),
+                    Err(lacking) => (target, Some(spender), lacking),
                 }
             }
         };
@@ -215,17 +209,32 @@ impl<'a> Wanted<'a> {
         let Shard { balance, budget, .. } = &**self.shard;
         let (target, key) = balance.choose(self.plan, tried, budget, self.body.len(), self.ask)?;
         let spender = self.spender(target, key, 1)?;
-        if !spender.upstream.limited && !self.client.is_limited() {
+        if !self.is_limited(&spender) {
             return Some((target, key));
         }
-        let (_, model) = self.plan.get(target)?;
-        match budget.begin(&spender, self.facts, model, self.body).ok()? {
+        let key = self.reserve(&spender, target, account).ok()?.ok()?;
+        Some((target, key))
+    }
+
+    fn is_limited(&self, spender: &Spender<'_>) -> bool {
+        spender.upstream.limited || self.client.is_limited()
+    }
+
+    /// Reserves what is needed with one of the spender's keys: which, or what lacks.
+    fn reserve(
+        &self,
+        spender: &Spender<'_>,
+        target: usize,
+        account: &mut Account,
+    ) -> Result<Result<usize, Lacked>, GatewayError> {
+        let (_, model) = self.plan.get(target).unwrap_or_default();
+        Ok(match self.shard.budget.begin(spender, self.facts, model, self.body)? {
             Begun::Taken(key, reservation) => {
                 account.reservation = reservation;
-                Some((target, key))
+                Ok(key)
             }
-            Begun::Lacking(..) => None,
-        }
+            Begun::Lacking(key, reservation, lack) => Err((key, reservation, lack)),
+        })
     }
 
     /// Whether the usage that a stream tells is for the client, too.
