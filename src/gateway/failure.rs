@@ -90,10 +90,7 @@ pub fn upstream(provider: &str, fault: UpstreamFault) -> GatewayError {
 #[must_use]
 pub fn as_of_provider(error: &GatewayError) -> ProviderError {
     let kind = error.kind();
-    let param = match error {
-        GatewayError::Untranslatable(refused) => Some(refused.param.to_string()),
-        _ => kind.param.map(str::to_owned),
-    };
+    let param = error.param().map(str::to_owned);
     ProviderError { status: kind.status, kind: kind.kind, code: kind.code, param, message: error.to_string() }
 }
 

@@ -256,14 +256,18 @@ impl GatewayError {
         }
     }
 
+    /// The parameter at fault, where one is.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Untranslatable(refused) => Some(&refused.param),
+            _ => self.kind().param,
+        }
+    }
+
     /// Appends the answer's body.
     pub fn write_body(&self, out: &mut Vec<u8>) {
-        let ErrorKind { kind, code, param, .. } = self.kind();
-        let param = match self {
-            Self::Untranslatable(refused) => Some(&*refused.param),
-            _ => param,
-        };
-        write_error_object(&self.to_string(), kind, param, code, out);
+        let ErrorKind { kind, code, .. } = self.kind();
+        write_error_object(&self.to_string(), kind, self.param(), code, out);
     }
 }
 
