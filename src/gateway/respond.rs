@@ -30,8 +30,6 @@ use coo_shards::{
     join,
 };
 
-use http::StatusCode;
-
 /// Most bytes of an answer that is not a stream held back until it is whole; a longer one passes as it comes.
 const HELD_BYTES: usize = 512 * 1024;
 
@@ -77,20 +75,19 @@ pub(super) fn begin(
     context: &Context,
     account: &Account,
 ) {
-    let bytes = answer.connection.head_bytes();
-    begin_as(out, answer.head.status, (answer, bytes), shard, context, account);
+    encode::status_line(out, answer.head.status);
+    fields(out, answer, shard, context, account);
 }
 
-/// The same with a status of its own, and the head's bytes.
-pub(super) fn begin_as(
+/// Appends the end-to-end fields of the provider's answer, and ours.
+pub(super) fn fields(
     out: &mut Vec<u8>,
-    status: StatusCode,
-    (answer, bytes): (&Answer<'_>, &[u8]),
+    answer: &Answer<'_>,
     shard: &Shard,
     context: &Context,
     account: &Account,
 ) {
-    encode::status_line(out, status);
+    let bytes = answer.connection.head_bytes();
     for field in &answer.head.fields {
         if forwards(field, bytes) {
             out.extend_from_slice(field.line(bytes));

@@ -193,10 +193,9 @@ pub async fn whole(
     account.answered(answer.head.status);
     let id = &answer.upstream.id;
     let garbage = || failure::upstream(id, UpstreamFault::Garbage);
-    let mut head = Buf::with_capacity(LARGE_BYTES);
+    let mut fields = Vec::with_capacity(LARGE_BYTES / 16);
+    respond::fields(&mut fields, &answer, shard, context, account);
     let mut body = Buf::empty();
-    let from = answer.connection.head_bytes().len().min(answer.head.len);
-    let head_bytes = answer.connection.head_bytes().get(..from).unwrap_or_default().to_vec();
     answer.connection.consume_head(&answer.head);
     loop {
         let content = answer.connection.content().map_err(|_| garbage())?;
@@ -243,12 +242,14 @@ pub async fn whole(
         account.answered(status);
     }
     let persist = context.persists(shard);
-    respond::begin_as(head.vec_mut(), status, (&answer, &head_bytes), shard, context, account);
-    respond::finish_head(head.vec_mut(), Some(written.len() as u64), context, persist);
-    head.put(&written);
+    let mut out = Buf::with_capacity(LARGE_BYTES);
+    encode::status_line(out.vec_mut(), status);
+    out.put(&fields);
+    respond::finish_head(out.vec_mut(), Some(written.len() as u64), context, persist);
+    out.put(&written);
     // The provider's connection is free before the client has taken the answer.
     answer.connection.release();
-    let sent = responder.send(head).await;
+    let sent = responder.send(out).await;
     account.sent(responder.take_sent(), sent.is_ok());
     Ok(sent.is_ok() && persist)
 }
