@@ -1,6 +1,7 @@
 //! What is asked.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
@@ -120,6 +121,24 @@ pub enum Source<'a> {
     },
     /// Uploaded to the provider before.
     Id(Text<'a>),
+}
+
+impl<'a> Source<'a> {
+    /// What a `data:` URL carries (RFC 2397): its media type stands at that range, its data from there on.
+    #[must_use]
+    pub fn of_data_url(url: Text<'a>, media_type: Range<usize>, data: usize) -> Self {
+        match url {
+            Cow::Borrowed(url) => Self::Data {
+                media_type: url.get(media_type).unwrap_or_default().into(),
+                data: url.get(data..).unwrap_or_default().into(),
+            },
+            Cow::Owned(mut url) => {
+                let media_type = url.get(media_type).unwrap_or_default().to_owned();
+                url.drain(..data);
+                Self::Data { media_type: media_type.into(), data: url.into() }
+            }
+        }
+    }
 }
 
 /// An image.

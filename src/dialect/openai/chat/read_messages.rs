@@ -312,16 +312,5 @@ fn source<'a>(path: Arguments<'_>, url: Text<'a>) -> Result<Source<'a>, Refused>
         );
     };
     let media_type = "data:".len().."data:".len() + type_len;
-    let data = "data:".len() + head_len + 1..url.len();
-    Ok(match url {
-        Cow::Borrowed(url) => Source::Data {
-            media_type: url.get(media_type).unwrap_or_default().into(),
-            data: url.get(data).unwrap_or_default().into(),
-        },
-        Cow::Owned(mut url) => {
-            let media_type = url.get(media_type).unwrap_or_default().to_owned();
-            url.drain(..data.start);
-            Source::Data { media_type: media_type.into(), data: url.into() }
-        }
-    })
+    Ok(Source::of_data_url(url, media_type, "data:".len() + head_len + 1))
 }

@@ -2,8 +2,6 @@
 //!
 //! Source: OpenAI API reference, "Create a model response" (`input`).
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use crate::dialect::chat::fields::{Path, Str, TextOr, required};
@@ -212,14 +210,5 @@ fn data_url<'a>(url: Text<'a>, bare: &'static str) -> Source<'a> {
         }
         return Source::Data { media_type: bare.into(), data: url };
     };
-    match url {
-        Cow::Borrowed(url) => Source::Data {
-            media_type: url.get(media_type).unwrap_or_default().into(),
-            data: url.get(data..).unwrap_or_default().into(),
-        },
-        Cow::Owned(url) => Source::Data {
-            media_type: url.get(media_type).unwrap_or_default().to_owned().into(),
-            data: url.get(data..).unwrap_or_default().to_owned().into(),
-        },
-    }
+    Source::of_data_url(url, media_type, data)
 }
