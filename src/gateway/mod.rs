@@ -29,6 +29,7 @@ pub mod route;
 pub mod select;
 pub mod shard;
 pub mod translate;
+pub mod waiter;
 
 use std::{io, rc::Rc};
 

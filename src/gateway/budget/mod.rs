@@ -13,7 +13,6 @@ use std::{
     collections::{HashMap, VecDeque},
     rc::Rc,
     sync::Arc,
-    task::{Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -30,7 +29,10 @@ use coo_shards::{
     time,
 };
 
-use super::balance::News;
+use super::{
+    balance::News,
+    waiter::{Heard, Waiter},
+};
 use crate::config::{
     TokenReserve,
     budgets::{Counts, KeyBudget},
@@ -136,7 +138,7 @@ pub struct Budget {
     port: Rc<Port<Note>>,
     /// What a full queue would not take, by shard; it goes first on the next tick.
     unsent: RefCell<Vec<VecDeque<Note>>>,
-    waiters: RefCell<HashMap<Ticket, Waiter>>,
+    waiters: RefCell<HashMap<Ticket, Rc<Waiter>>>,
     /// Until when each key of each provider rests.
     rests: RefCell<Vec<Vec<Millis>>>,
     means: settle::Means,
@@ -144,24 +146,6 @@ pub struct Budget {
     round: u64,
     ticks: Cell<u64>,
     stalls: RefCell<Stalls>,
-}
-
-/// One that waits in line.
-#[derive(Debug)]
-struct Waiter {
-    call: Call,
-    waker: Option<Waker>,
-}
-
-/// What one that waits in line hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    /// Nothing yet.
-    Wait,
-    /// It is its turn, or will not be in time.
-    Come,
-    /// Its place is another's, who has fewer in line.
-    TurnedAway,
 }
 
 impl Budget {
@@ -410,10 +394,10 @@ impl Budget {
     }
 
     fn wake(&self, tickets: impl IntoIterator<Item = Ticket>) {
-        let mut waiters = self.waiters.borrow_mut();
+        let waiters = self.waiters.borrow();
         for ticket in tickets {
-            if let Some(waiter) = waiters.get_mut(&ticket) {
-                waiter.hear(Call::Come);
+            if let Some(waiter) = waiters.get(&ticket) {
+                waiter.hear(Heard::Come);
             }
         }
     }
@@ -428,24 +412,16 @@ impl Budget {
                 return None;
             }
             let turned_away = wallet.make_room(take.limit, flow)?;
-            if let Some(waiter) = waiters.get_mut(&turned_away) {
-                waiter.hear(Call::TurnedAway);
+            if let Some(waiter) = waiters.get(&turned_away) {
+                waiter.hear(Heard::TurnedAway);
             }
         }
         let ticket = wallet.wait(take, until, flow);
-        waiters.insert(ticket, Waiter { call: Call::Wait, waker: None });
+        let waiter = Rc::<Waiter>::default();
+        waiters.insert(ticket, Rc::clone(&waiter));
         drop((waiters, wallet));
         self.report(false, self.now());
-        Some(Line { budget: self, limit: take.limit, ticket, served: Cell::new(false) })
-    }
-}
-
-impl Waiter {
-    fn hear(&mut self, call: Call) {
-        self.call = call;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        Some(Line { budget: self, limit: take.limit, ticket, waiter, served: Cell::new(false) })
     }
 }
 
@@ -454,22 +430,9 @@ struct Line<'a> {
     budget: &'a Budget,
     limit: LimitId,
     ticket: Ticket,
+    waiter: Rc<Waiter>,
     /// Whether what it waited for was taken.
     served: Cell<bool>,
-}
-
-impl Line<'_> {
-    /// Waits to be called.
-    async fn called(&self) -> Call {
-        std::future::poll_fn(|cx| match self.budget.waiters.borrow_mut().get_mut(&self.ticket) {
-            Some(Waiter { call: Call::Wait, waker }) => {
-                *waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            waiter => Poll::Ready(waiter.map_or(Call::Come, |waiter| waiter.call)),
-        })
-        .await
-    }
 }
 
 impl Drop for Line<'_> {

@@ -10,7 +10,7 @@ use coo_shards::{
     time,
 };
 
-use super::{Budget, Call};
+use super::Budget;
 use crate::{
     config::{
         TokenReserve,
@@ -27,6 +27,7 @@ use crate::{
         usage::Usage,
     },
     gateway::price,
+    gateway::waiter::Heard,
 };
 
 /// What limits count.
@@ -288,7 +289,7 @@ impl Budget {
                     return refused(now);
                 };
                 let left = std::time::Duration::from_millis(until.saturating_sub(now));
-                if time::timeout(left, line.called()).await == Some(Call::TurnedAway) {
+                if time::timeout(left, line.waiter.called()).await == Some(Heard::TurnedAway) {
                     return refused(self.now());
                 }
                 // Called: what this limit lacked is there and nobody else may have it. Others may lack now.

@@ -8,12 +8,7 @@
 pub mod limit;
 pub mod usual;
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    task::{Poll, Waker},
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use coo_shards::{
     budget::Millis,
@@ -21,6 +16,7 @@ use coo_shards::{
     time,
 };
 
+use super::waiter::{Heard, Waiter};
 use crate::config::snapshot::ProviderId;
 use limit::{Limit, Sample, Verdict};
 use usual::{Kind, Usual};
@@ -46,31 +42,6 @@ struct Gate {
     in_flight: u32,
     line: Line<Rc<Waiter>>,
     refused: u64,
-}
-
-#[derive(Default)]
-struct Waiter {
-    heard: Cell<Heard>,
-    waker: RefCell<Option<Waker>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Heard {
-    #[default]
-    Nothing,
-    /// It has a place.
-    Come,
-    /// Another has its place in the line.
-    TurnedAway,
-}
-
-impl Waiter {
-    fn hear(&self, heard: Heard) {
-        self.heard.set(heard);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
 }
 
 impl Gate {
@@ -155,16 +126,10 @@ impl Gates {
             gate.serve();
             Place { gates: self, provider, waiter }
         };
-        let heard = std::future::poll_fn(|cx| match place.waiter.heard.get() {
-            Heard::Nothing => {
-                *place.waiter.waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            heard => Poll::Ready(heard),
-        });
-        match time::timeout(patience, heard).await {
+        match time::timeout(patience, place.waiter.called()).await {
             Some(Heard::Come) => {
-                place.waiter.heard.set(Heard::TurnedAway);
+                // From here on the slot gives the place back.
+                place.waiter.hear(Heard::TurnedAway);
                 let gate = self.gates.get(provider)?.borrow();
                 Some(self.slot(provider, &gate))
             }
@@ -204,7 +169,7 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        match self.waiter.heard.get() {
+        match self.waiter.heard() {
             Heard::Nothing => {
                 if let Some(gate) = self.gates.gates.get(self.provider) {
                     gate.borrow_mut().line.remove(|waiter| Rc::ptr_eq(waiter, &self.waiter), false);
