@@ -11,7 +11,7 @@ use super::losses::Refused;
 
 /// A string that is part of the body where it needs no unescaping. (serde borrows a `Cow` only where it is the
 /// field itself, not inside an `Option` or a `Vec`.)
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Str<'a>(#[serde(borrow)] pub Cow<'a, str>);
 

@@ -12,6 +12,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::dialect::chat::Refused;
+pub(super) use crate::dialect::chat::fields::Str;
 
 /// Stands after each step of a path. A control character occurs in no text of serde's own.
 pub(super) const STEP: char = '\u{1}';
@@ -23,33 +24,6 @@ const MAX_QUOTED_CHARS: usize = 160;
 pub(super) trait Shape {
     /// With its article.
     const NAME: &'static str;
-}
-
-/// A string that is part of the body where it has no escapes. serde borrows a bare `Cow` on request, but not one
-/// inside an `Option`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Str<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Str<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Str<'de>, E> {
-                Ok(Str(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Str<'de>, E> {
-                Ok(Str(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Read)
-    }
 }
 
 /// An array.
