@@ -247,4 +247,11 @@ impl Effort {
         ("high", Self::High),
         ("xhigh", Self::XHigh),
     ];
+
+    /// By its name; `max`, which some have above all others, is the highest that there is here.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let name = if name == "max" { "xhigh" } else { name };
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, effort)| effort)
+    }
 }

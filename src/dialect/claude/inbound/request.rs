@@ -300,9 +300,7 @@ fn tool_choice<'a>(choice: &Choice<'a>, request: &mut Request<'a>) -> Result<(),
 }
 
 fn read_effort(name: &str) -> Result<Effort, Refused> {
-    let name = if name == "max" { "xhigh" } else { name };
-    let known = Effort::NAMES.into_iter().find(|(known, _)| *known == name);
-    known.map(|(_, effort)| effort).ok_or_else(|| Refused {
+    Effort::named(name).ok_or_else(|| Refused {
         param: "output_config.effort".into(),
         message: format!("output_config.effort: there is no effort '{name}'.").into(),
     })

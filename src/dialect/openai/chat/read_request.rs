@@ -301,11 +301,8 @@ fn read_reasoning<'a>(
 }
 
 fn read_effort(path: &'static str, name: &str) -> Result<Effort, Refused> {
-    let known = Effort::NAMES.iter().find(|(known, _)| *known == name).map(|(_, effort)| *effort);
-    match known {
+    match Effort::named(name) {
         Some(effort) => Ok(effort),
-        // The newest models have one more; the most that all others have is this.
-        None if name == "max" => Ok(Effort::XHigh),
         None => unknown(path, name, "'none', 'minimal', 'low', 'medium', 'high', 'xhigh' or 'max'"),
     }
 }

@@ -209,9 +209,7 @@ fn response_format(form: Form<'_>) -> Result<ResponseFormat<'_>, Refused> {
 }
 
 fn read_effort(name: &str) -> Result<Effort, Refused> {
-    let name = if name == "max" { "xhigh" } else { name };
-    let known = Effort::NAMES.into_iter().find(|(known, _)| *known == name);
-    known.map(|(_, effort)| effort).ok_or_else(|| Refused {
+    Effort::named(name).ok_or_else(|| Refused {
         param: "reasoning.effort".into(),
         message: format!("reasoning.effort: there is no effort '{name}'.").into(),
     })
