@@ -251,11 +251,10 @@ impl Balance {
             let has_room = !self.gates.is_full(provider);
             let price = |tokens: u64, price: u64| tokens.saturating_mul(price);
             let input = bytes as u64 / BYTES_PER_TOKEN;
-            let cost = match looks_at_limits.then(|| upstream.prices.of(model)).flatten() {
-                Some(of) => price(input, of.at(input).input.0)
-                    .saturating_add(price(OUTPUT_TOKENS.into(), of.at(input).output.0)),
-                None => 0,
-            };
+            let rates = looks_at_limits.then(|| upstream.prices.of(model)).flatten().map(|of| *of.at(input));
+            let cost = rates.map_or(0, |rates| {
+                price(input, rates.input.0).saturating_add(price(OUTPUT_TOKENS.into(), rates.output.0))
+            });
             let ramp = known.ejection.ramp(now, &self.rules.ejection);
             for (key, state) in known.keys.iter().enumerate().take(self.rules.max_keys) {
                 let possible = allows && possible(target, &rests, key);
