@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{WINDOW, ideal, rng::Rng, seeds, worst};
+use super::{Asked, WINDOW, ideal, rng::Rng, seeds, worst};
 use crate::budget::{
     Answer, Limit, LimitId, Millis, Period, Report,
     home::{Home, home_of},
@@ -29,7 +29,7 @@ enum Event {
 struct Shard {
     wallet: Wallet,
     home: Home,
-    waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
+    waiting: HashMap<Ticket, (LimitId, Asked)>,
     /// While stalled it does nothing; what comes waits.
     until: Millis,
 }
@@ -158,7 +158,8 @@ impl World {
                     self.arrivals[take.limit as usize].push((now, take.amount));
                 }
                 if self.shards[shard].until <= now {
-                    self.attempt(shard, takes, None, now + self.case.patience);
+                    let (until, flow) = (now + self.case.patience, self.rng.flow());
+                    self.attempt(shard, Asked { takes, until, flow }, None);
                 }
             }
             Event::Tick(shard) => {
@@ -196,7 +197,7 @@ impl World {
                 self.wake(shard, wake);
             }
             Event::GiveUp(shard, ticket) => {
-                if let Some((limit, _, _)) = self.shards[shard].waiting.remove(&ticket) {
+                if let Some((limit, _)) = self.shards[shard].waiting.remove(&ticket) {
                     let wake = self.shards[shard].wallet.leave(limit, ticket, false, now);
                     self.wake(shard, wake.into_iter().collect());
                 }
@@ -204,7 +205,8 @@ impl World {
         }
     }
 
-    fn attempt(&mut self, shard: usize, takes: Vec<Take>, ticket: Option<(LimitId, Ticket)>, until: Millis) {
+    fn attempt(&mut self, shard: usize, asked: Asked, ticket: Option<(LimitId, Ticket)>) {
+        let Asked { takes, until, flow } = asked;
         let now = self.now;
         let wallet = &mut self.shards[shard].wallet;
         let result = wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
@@ -233,17 +235,15 @@ impl World {
             }
             Err(Lack::Wait(limit)) if now < until => {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let flow = self.rng.flow();
                 let ticket = self.shards[shard].wallet.wait(take, until, flow);
-                self.shards[shard].waiting.insert(ticket, (limit, takes, until));
+                self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                 self.at(until, Event::GiveUp(shard, ticket));
                 self.report(shard, false);
             }
             Err(Lack::Later(limit, at)) if at <= until => {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let flow = self.rng.flow();
                 let ticket = self.shards[shard].wallet.wait(take, until, flow);
-                self.shards[shard].waiting.insert(ticket, (limit, takes, until));
+                self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                 self.at(until, Event::GiveUp(shard, ticket));
                 self.report(shard, false);
             }
@@ -254,8 +254,8 @@ impl World {
 
     fn wake(&mut self, shard: usize, tickets: Vec<Ticket>) {
         for ticket in tickets {
-            if let Some((limit, takes, until)) = self.shards[shard].waiting.remove(&ticket) {
-                self.attempt(shard, takes, Some((limit, ticket)), until);
+            if let Some((limit, asked)) = self.shards[shard].waiting.remove(&ticket) {
+                self.attempt(shard, asked, Some((limit, ticket)));
             }
         }
     }
@@ -298,7 +298,15 @@ impl World {
         }
         let limit = self.case.limits[binding];
         let used: i64 = self.spends[binding].iter().map(|(_, amount)| amount).sum();
-        (used, ideal(&self.arrivals[binding], limit.amount, WINDOW * 100 / 98))
+        (
+            used,
+            ideal(
+                Default::default(),
+                self.arrivals[binding].iter().copied(),
+                limit.amount,
+                WINDOW * 100 / 98,
+            ),
+        )
     }
 }
 

@@ -8,7 +8,7 @@
 use std::{cmp::Ordering, collections::BinaryHeap, collections::HashMap, sync::Arc};
 
 use super::{
-    WINDOW,
+    Asked, WINDOW,
     faults::Fault,
     rng::Rng,
     store::{Call, Memory, Reply, VALIDITY_MS},
@@ -96,7 +96,7 @@ impl Ord for At {
 pub(super) struct Shard {
     pub(super) wallet: Wallet,
     home: Home,
-    pub(super) waiting: HashMap<Ticket, (LimitId, Vec<Take>, Millis)>,
+    pub(super) waiting: HashMap<Ticket, (LimitId, Asked)>,
     pub(super) stalls: Stalls,
     ticks: u64,
 }
@@ -301,7 +301,7 @@ impl World {
             Event::GiveUp(shard, ticket) => {
                 let now = self.local(me);
                 let at = &mut self.instances[me].shards[shard];
-                if let Some((limit, _, _)) = at.waiting.remove(&ticket) {
+                if let Some((limit, _)) = at.waiting.remove(&ticket) {
                     let wake = at.wallet.leave(limit, ticket, false, now);
                     self.wake(me, shard, wake.into_iter().collect());
                 }

@@ -10,8 +10,6 @@
 //! before a fail-over is known to all; servers whose clocks are further apart than `TRANSIT_MS`; and what a
 //! process had reserved but not sent when it was stopped for longer than a lease and a window.
 
-use std::collections::VecDeque;
-
 use super::{
     WINDOW,
     cluster::{Case, Event, ROUND, START, TIMEOUT, World},
@@ -227,23 +225,11 @@ impl World {
     /// What one limiter that knows everything would have let pass from `from` on, of the same demand after the
     /// same past.
     fn ideal(&self, limit: usize, from: Millis, most: i64, window: Millis) -> i64 {
-        let mut within: VecDeque<(Millis, i64)> =
-            self.spends[limit].iter().copied().filter(|&(at, _)| at < from && at + window > from).collect();
-        let mut sum: i64 = within.iter().map(|(_, amount)| amount).sum();
-        let mut passed = 0;
+        let past = self.spends[limit].iter().copied().filter(|&(at, _)| at < from && at + window > from);
         // Those that came last may still wait.
         let last = START + self.case.length - self.case.patience;
-        for &(at, amount) in self.arrivals[limit].iter().filter(|&&(at, _)| at >= from && at < last) {
-            while within.front().is_some_and(|(then, _)| then + window <= at) {
-                sum -= within.pop_front().unwrap().1;
-            }
-            if sum + amount <= most {
-                within.push_back((at, amount));
-                sum += amount;
-                passed += amount;
-            }
-        }
-        passed
+        let arrivals = self.arrivals[limit].iter().copied().filter(|&(at, _)| at >= from && at < last);
+        super::ideal(past.collect(), arrivals, most, window)
     }
 }
 

@@ -11,10 +11,18 @@ mod sync;
 
 use std::collections::VecDeque;
 
-use super::Millis;
+use super::{Millis, wallet::Take};
+use crate::fair::Flow;
 
 /// A minute, the window of most limits.
 const WINDOW: Millis = 60_000;
+
+/// A request that spends: what it takes, until when it waits, and whose it is, the same in each line.
+struct Asked {
+    takes: Vec<Take>,
+    until: Millis,
+    flow: Flow,
+}
 
 /// Runs `case` for many seeds.
 fn seeds(default: u64, case: impl Fn(u64)) {
@@ -41,12 +49,18 @@ fn worst(spends: &[(Millis, i64)], window: Millis) -> i64 {
     worst
 }
 
-/// What one limiter that knows everything at once would have let pass of the same demand. B2 compares with one
-/// whose window is longer by 1/0.98: in whatever pattern demand comes, that one uses 98 % of the limit.
-fn ideal(arrivals: &[(Millis, i64)], limit: i64, window: Millis) -> i64 {
-    let mut within: VecDeque<(Millis, i64)> = VecDeque::new();
-    let (mut sum, mut passed) = (0, 0);
-    for &(at, amount) in arrivals {
+/// What one limiter that knows everything at once would have let pass of the same demand, after what is still
+/// `within` its window. B2 compares with one whose window is longer by 1/0.98: in whatever pattern demand comes, that
+/// one uses 98 % of the limit.
+fn ideal(
+    mut within: VecDeque<(Millis, i64)>,
+    arrivals: impl Iterator<Item = (Millis, i64)>,
+    limit: i64,
+    window: Millis,
+) -> i64 {
+    let mut sum: i64 = within.iter().map(|(_, amount)| amount).sum();
+    let mut passed = 0;
+    for (at, amount) in arrivals {
         while within.front().is_some_and(|(then, _)| then + window <= at) {
             sum -= within.pop_front().unwrap().1;
         }
@@ -63,5 +77,5 @@ fn ideal(arrivals: &[(Millis, i64)], limit: i64, window: Millis) -> i64 {
 fn the_judge_is_right_about_windows() {
     let spends = [(0, 2), (59_999, 1), (60_000, 1), (60_001, 5)];
     assert_eq!(worst(&spends, WINDOW), 7);
-    assert_eq!(ideal(&spends, 3, WINDOW), 4);
+    assert_eq!(ideal(VecDeque::new(), spends.into_iter(), 3, WINDOW), 4);
 }

@@ -1,11 +1,12 @@
 //! The requests of a simulated cluster: they come, wait, are sent some time after they reserved, and end.
 
 use super::{
+    Asked,
     cluster::{Event, Spend, World},
     rng::Rng,
 };
 use crate::budget::{
-    LimitId, Millis,
+    LimitId,
     stalls::Sent,
     wallet::{Lack, Take, Ticket},
     window::TRANSIT_MS,
@@ -70,17 +71,18 @@ impl World {
             self.arrivals[take.limit as usize].push((self.now, take.amount));
         }
         let until = self.local(me) + self.case.patience;
-        self.attempt(me, shard, takes, None, until);
+        let flow = self.rng.flow();
+        self.attempt(me, shard, Asked { takes, until, flow }, None);
     }
 
     pub(super) fn attempt(
         &mut self,
         me: usize,
         shard: usize,
-        takes: Vec<Take>,
+        asked: Asked,
         ticket: Option<(LimitId, Ticket)>,
-        until: Millis,
     ) {
+        let Asked { takes, until, flow } = asked;
         let now = self.local(me);
         let at = &mut self.instances[me].shards[shard];
         let result = at.wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
@@ -101,8 +103,8 @@ impl World {
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
             {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = at.wallet.wait(take, until, self.rng.flow());
-                at.waiting.insert(ticket, (limit, takes, until));
+                let ticket = at.wallet.wait(take, until, flow);
+                at.waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                 self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
                 self.report(me, shard, false);
             }
@@ -113,8 +115,8 @@ impl World {
 
     pub(super) fn wake(&mut self, me: usize, shard: usize, tickets: Vec<Ticket>) {
         for ticket in tickets {
-            if let Some((limit, takes, until)) = self.instances[me].shards[shard].waiting.remove(&ticket) {
-                self.attempt(me, shard, takes, Some((limit, ticket)), until);
+            if let Some((limit, asked)) = self.instances[me].shards[shard].waiting.remove(&ticket) {
+                self.attempt(me, shard, asked, Some((limit, ticket)));
             }
         }
     }
