@@ -306,6 +306,8 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
                 if let Some(organization) = &provider.organization {
                     head.push_str(&format!("openai-organization: {organization}\r\n"));
                 }
+                // The later 2026-10-21 takes the sampling parameters away from every model, also from those that
+                // still have them.
                 if provider.kind == ProviderType::Claude
                     && !provider.headers.iter().any(|(name, _)| name == "anthropic-version")
                 {

@@ -49,18 +49,6 @@ impl Wire {
             _ => self == Self::OpenAi,
         }
     }
-
-    /// The path of a request below the provider's API root.
-    #[must_use]
-    pub fn path(self, endpoint: Endpoint, model: &str, stream: bool) -> String {
-        match (self, endpoint) {
-            (Self::OpenAi, Endpoint::Embeddings) => "/embeddings".to_owned(),
-            (Self::OpenAi, _) => "/chat/completions".to_owned(),
-            (Self::Claude, _) => "/messages".to_owned(),
-            (Self::Gemini, Endpoint::Embeddings) => gemini::model::path_embeddings(model),
-            (Self::Gemini, _) => gemini::model::path(model, stream),
-        }
-    }
 }
 
 /// How requests are written.

@@ -25,7 +25,7 @@ use crate::{
     },
     dialect::{
         chat::Face,
-        claude, estimate,
+        claude, estimate, gemini,
         openai::{
             error::{GatewayError, UpstreamFault},
             request::{Endpoint, RequestFacts},
@@ -73,18 +73,14 @@ pub enum Body<'r> {
 
 impl Body<'_> {
     /// Its length in bytes.
+    // A request body is never empty, so there is no `is_empty`.
+    #[allow(clippy::len_without_is_empty)]
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
             Self::Spliced(splice) => splice.len(),
             Self::Translated(bytes) => bytes.len(),
         }
-    }
-
-    /// Whether there is none, which is never so.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Appends it.
@@ -126,7 +122,10 @@ pub fn prepare<'r>(
     }
     let head = match wire {
         Wire::OpenAi | Wire::Claude => key.chat_head().into(),
-        Wire::Gemini => key.head_at(&wire.path(endpoint, model, facts.stream)).into(),
+        Wire::Gemini if endpoint == Endpoint::Embeddings => {
+            key.head_at(&gemini::model::path_embeddings(model)).into()
+        }
+        Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
     };
     let rules = Rules {
         drop: shard.balance.rules().drop_unsupported_params,

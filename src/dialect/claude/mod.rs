@@ -24,10 +24,6 @@ pub use stream::StreamReader;
 /// How [`Losses`](crate::dialect::chat::Losses) name this dialect.
 pub const PROVIDER: &str = "claude";
 
-/// The version of the API that is spoken. The later 2026-10-21 takes the sampling parameters away from every model,
-/// also from those that still have them.
-pub const VERSION: &str = "2023-06-01";
-
 /// What stands before the data of a `redacted_thinking` block where it is kept as the signature of a thought without
 /// text. Signatures are base64, which has no colon.
 pub const REDACTED: &str = "redacted_thinking:";

@@ -26,8 +26,5 @@ pub mod stream;
 mod wire;
 mod write;
 
-/// The header with the API key, as the API reference's "Authentication" names it.
-pub const KEY_HEADER: &str = "x-goog-api-key";
-
 /// How this dialect is called where something is said about it.
 const PROVIDER: &str = "gemini";
