@@ -6,9 +6,9 @@ mod common;
 
 use std::{
     io::Write,
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::{fd::AsRawFd, unix::process::CommandExt},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -197,8 +197,8 @@ fn a_taken_address_and_a_missing_config_are_clear_errors() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-#[test]
-fn the_demo_answers_with_nothing_set_up() {
+/// The demo, and its address once it says that it is running.
+fn demo() -> (Child, SocketAddr) {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_coo-llm"))
         .args(["demo", "--port", "0", "--tokens-per-s", "0"])
         .stdout(Stdio::piped())
@@ -212,6 +212,14 @@ fn the_demo_answers_with_nothing_set_up() {
             break rest.split('/').next().unwrap().parse().unwrap();
         }
     };
+    // Closing the pipe would fail what it prints next.
+    thread::spawn(move || lines.count());
+    (demo, addr)
+}
+
+#[test]
+fn the_demo_answers_with_nothing_set_up() {
+    let (mut demo, addr) = demo();
     let mut client = Client::new(addr);
     let body = stream_body("fast");
     client.send(&chat_request(&body).replace(KEY, "sk-demo-0123456789"));
@@ -221,4 +229,14 @@ fn the_demo_answers_with_nothing_set_up() {
     let _ = client.stream.flush();
     unsafe { libc::kill(demo.id() as i32, libc::SIGTERM) };
     assert!(demo.wait().unwrap().success());
+}
+
+#[test]
+fn sigterm_is_heard_as_soon_as_it_says_that_it_runs() {
+    for _ in 0..10 {
+        let (mut demo, _) = demo();
+        unsafe { libc::kill(demo.id() as i32, libc::SIGTERM) };
+        let status = demo.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
 }

@@ -22,7 +22,7 @@ use rustls::pki_types::ServerName;
 
 use crate::{
     config::{self, Config, ProcessEnv, snapshot::Snapshot},
-    control::{self, Order, Plane, redis_sync},
+    control::{self, Control, Order, Plane, redis_sync},
     gateway::{
         access_log::AccessLog,
         balance,
@@ -175,9 +175,10 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
         snapshot.clients.len(),
         started.elapsed().as_secs_f64() * 1e3
     );
+    let control = Control::new().map_err(text)?;
     ready(&addresses);
     let plane = Plane { snapshot, shards: outboxes, spread, log: log.as_ref().map(|log| log.queue()) };
-    control::run(plane, order_queue, sync).map_err(text)?;
+    control.run(plane, order_queue, sync).map_err(text)?;
 
     let mut failed = None;
     for thread in threads {

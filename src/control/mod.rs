@@ -12,7 +12,8 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use coo_shards::{inbox::Outbox, listen::Spread};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 
@@ -56,44 +57,59 @@ pub fn queue() -> (Sender, mpsc::Receiver<Order>) {
     mpsc::channel(QUEUE)
 }
 
-/// Runs the control plane on this thread until SIGTERM or SIGINT, then orders the shards to drain. A second
-/// signal ends the process at once.
-///
-/// # Errors
-/// The error of building the runtime or of installing the signal handlers.
-pub fn run(plane: Plane, orders: mpsc::Receiver<Order>, sync: Option<redis_sync::Setup>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let plane = Arc::new(plane);
-    let result = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::spawn(dns::keep_resolved(Arc::clone(&plane)));
-        tokio::spawn(serve_orders(Arc::clone(&plane), orders));
-        if let Some(setup) = sync {
-            tokio::spawn(redis_sync::run(setup));
-        }
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        io::Result::Ok(())
-    });
-    drain(&plane);
-    // Requests that finish while draining may still want their metrics; and a second signal must be heard.
-    thread::Builder::new().name("control".to_owned()).spawn(move || {
+/// The control plane before it runs. From here on SIGTERM and SIGINT are kept for [`Control::run`], so it is built
+/// before anyone is told that the gateway is ready.
+pub struct Control {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Control {
+    /// Builds the runtime and takes the signals.
+    ///
+    /// # Errors
+    /// The error of building the runtime or of installing the signal handlers.
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (terminate, interrupt) = {
+            let _context = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Runs on this thread until SIGTERM or SIGINT, then orders the shards to drain. A second signal ends the process
+    /// at once.
+    ///
+    /// # Errors
+    /// The error of starting the thread that stays while the shards drain.
+    pub fn run(
+        self,
+        plane: Plane,
+        orders: mpsc::Receiver<Order>,
+        sync: Option<redis_sync::Setup>,
+    ) -> io::Result<()> {
+        let Self { runtime, mut terminate, mut interrupt } = self;
+        let plane = Arc::new(plane);
         runtime.block_on(async {
-            let second = async {
-                let mut terminate = signal(SignalKind::terminate()).ok()?;
-                let mut interrupt = signal(SignalKind::interrupt()).ok()?;
-                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-                Some(())
-            };
-            if second.await.is_some() {
-                std::process::exit(1);
+            tokio::spawn(dns::keep_resolved(Arc::clone(&plane)));
+            tokio::spawn(serve_orders(Arc::clone(&plane), orders));
+            if let Some(setup) = sync {
+                tokio::spawn(redis_sync::run(setup));
             }
+            tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
         });
-    })?;
-    result
+        drain(&plane);
+        // Requests that finish while draining may still want their metrics; and a second signal must be heard.
+        thread::Builder::new().name("control".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+                std::process::exit(1);
+            });
+        })?;
+        Ok(())
+    }
 }
 
 /// Orders every shard to drain.
