@@ -266,7 +266,7 @@ impl<'a> Wanted<'a> {
         if let Some(slot) = balance.gates.enter(provider) {
             return Some(slot);
         }
-        let patience = self.shard.time_left(account).min(budget.patience());
+        let patience = (budget.patience(), self.shard.time_left(account));
         let slot = Box::pin(balance.gates.wait(provider, self.flow, patience, budget.now())).await;
         account.waited();
         slot

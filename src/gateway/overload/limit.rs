@@ -5,8 +5,9 @@
 //! limited so that they take little longer than usual, and grows again while they do. Until it shows there is no limit:
 //! a provider that works on more requests at a time answers each later, and that is no reason to send it fewer.
 //!
-//! Providers also become slower for reasons of their own. A limit that does not make answers faster again was not
-//! the remedy: it is lifted, and what was slow is usual from then on.
+//! Providers also become slower for reasons of their own, and where clients wait for their answers more are under way
+//! then. So the first limit is a trial, and the others wait instead of being refused. A limit that does not make
+//! answers faster again was not the remedy: it is lifted, and what was slow is usual from then on.
 //!
 //! Each shard limits its own requests. What other shards and other instances send is part of how a provider behaves,
 //! as with TCP's flows over one link.
@@ -35,10 +36,17 @@ const TOOK_TIMES: u64 = 2;
 /// Judgements of overload in a row that it takes, and after how many without more and more under way it is usual.
 const IN_A_ROW: u32 = 3;
 const STEADY: u32 = 25;
+/// The least part of what is under way that is sent under the first limit, and under each next one.
+const LEAST_ON_TRIAL: f32 = 0.15;
+const LEAST: f32 = 0.5;
+/// A limit helps that makes answers 0.8 × as slow as before, with 0.7 × as many under way.
+const HELPED: f32 = 0.32;
 /// Judgements in a row that a limit does not help.
 const IN_VAIN: u32 = 2;
 /// A limit that held nobody back for so long is lifted.
 const UNUSED_MS: Millis = 10_000;
+/// Of those that may be under way, the part that may wait: each waits for a quarter of the usual time then.
+const WAITING_PART: f32 = 4.0;
 /// The weight of one judgement's load among the usual ones, at most; and the time after which one has lost 1/e.
 const MOST_WEIGHT: f32 = 0.3;
 const MEMORY_MS: f32 = 30_000.0;
@@ -87,6 +95,8 @@ pub struct Limit {
     in_vain: u32,
     /// Load, and answers in a millisecond, when overload began to show.
     first: (f32, f32),
+    /// Whether it is not known yet that fewer are answered faster.
+    on_trial: bool,
     /// Load and slowness before it was lowered.
     before: (f32, f32),
     /// Requests under way while all is as usual.
@@ -101,6 +111,21 @@ impl Limit {
     #[must_use]
     pub fn most(&self) -> Option<u32> {
         self.most.map(|most| most.round() as u32)
+    }
+
+    /// How many may wait for one of those.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let most = self.most.unwrap_or(f32::INFINITY);
+        // Twice as many as were under way before find room, so who waited for an answer then waits now.
+        let room = if self.on_trial { 2.0 * self.before.0 } else { most / WAITING_PART };
+        room.max(1.0) as usize
+    }
+
+    /// Whether it may be lifted soon: those that wait should stay as long as for an answer.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.on_trial
     }
 
     /// To be noted with what is sent.
@@ -171,6 +196,7 @@ impl Limit {
             let runs_away = load > MORE * first_load && rate < NO_MORE_ANSWERED * first_rate;
             if self.in_a_row >= IN_A_ROW && runs_away {
                 self.held_back_at = now;
+                self.on_trial = true;
                 self.lower(load, over);
                 return Verdict::Changed;
             }
@@ -190,19 +216,19 @@ impl Limit {
 
     fn judge_limited(&mut self, most: f32, over: f32, load: f32) -> Verdict {
         let held_back = std::mem::take(&mut self.held_back);
-        if over > TOO_SLOW {
-            let (load_before, over_before) = self.before;
-            // By logarithms: 0.8 × as slow as before, with 0.7 × as many under way.
-            if load <= 0.7 * load_before && over > over_before - 0.32 {
-                self.in_vain += 1;
-                if self.in_vain < IN_VAIN {
-                    return Verdict::Same;
-                }
-                self.lift();
-                // Little's law again: of what takes longer, more is under way.
-                self.usual = self.usual.map(|usual| usual * over.exp2());
-                return Verdict::Slower(over);
+        let (load_before, over_before) = self.before;
+        if over > TOO_SLOW && load <= 0.7 * load_before && over > over_before - HELPED {
+            self.in_vain += 1;
+            if self.in_vain < IN_VAIN {
+                return Verdict::Same;
             }
+            self.lift();
+            // Little's law again: of what takes longer, more is under way.
+            self.usual = self.usual.map(|usual| usual * over.exp2());
+            return Verdict::Slower(over);
+        }
+        self.on_trial = false;
+        if over > TOO_SLOW {
             self.lower(load.min(most), over);
             return Verdict::Changed;
         }
@@ -221,18 +247,17 @@ impl Limit {
     }
 
     fn lower(&mut self, load: f32, over: f32) {
-        // Little's law: of those under way, the share that does not wait.
-        let least = if self.most.is_some() { 0.5 } else { 0.0 };
-        let most = load * (AIM - over).exp2().max(least);
         self.before = (load, over);
-        self.change(most.max(1.0));
+        let least = if self.on_trial { LEAST_ON_TRIAL } else { LEAST };
+        // Little's law: of those under way, the share that does not wait.
+        self.change((load * (AIM - over).exp2().max(least)).max(1.0));
         (self.in_a_row, self.in_vain) = (0, 0);
     }
 
     fn lift(&mut self) {
         self.most = None;
         self.window = Window::default();
-        (self.in_a_row, self.in_vain, self.held_back) = (0, 0, false);
+        (self.in_a_row, self.in_vain, self.held_back, self.on_trial) = (0, 0, false, false);
     }
 }
 

@@ -7,20 +7,20 @@ use std::{
 
 use super::*;
 use crate::gateway::{
-    overload::{
-        most_waiting,
-        usual::{Kind, Usual},
-    },
+    overload::usual::{Kind, Usual},
     select::Rng,
 };
 
 const SHARDS: usize = 2;
+/// Clients that wait for their answers, and how long each takes to ask again.
+const CLIENTS: usize = 20;
+const THINK_MS: f64 = 5.0;
 
 /// A part of a run.
 #[derive(Clone, Copy)]
 struct Phase {
     seconds: f64,
-    /// Requests a second.
+    /// Requests a second; 0.0 where they come from clients that each ask again once they have their answer.
     rate: f64,
     /// Seats of the provider, and how long an answer takes.
     seats: usize,
@@ -75,6 +75,8 @@ struct World {
     busy: usize,
     queue: VecDeque<Call>,
     ends: BinaryHeap<Reverse<(u64, usize)>>,
+    /// When those clients ask that wait for their answers, and by which shard's connections.
+    idle: BinaryHeap<Reverse<(u64, usize)>>,
     calls: Vec<Call>,
     rng: Rng,
 }
@@ -87,6 +89,7 @@ impl World {
             busy: 0,
             queue: VecDeque::new(),
             ends: BinaryHeap::new(),
+            idle: BinaryHeap::new(),
             calls: Vec::new(),
             rng: Rng::new(seed),
         }
@@ -124,25 +127,37 @@ impl World {
         let (from, until) = (self.now, self.now + phase.seconds * 1000.0);
         let mut seen = Seen::default();
         let mut next = self.now;
+        if phase.rate == 0.0 && self.idle.is_empty() && self.ends.is_empty() {
+            self.idle =
+                (0..CLIENTS).map(|client| Reverse((us(self.now + client as f64), client % SHARDS))).collect();
+        }
         loop {
             let end = self.ends.peek().map_or(f64::INFINITY, |Reverse((at, _))| *at as f64 / 1000.0);
+            if phase.rate == 0.0 {
+                next = self.idle.peek().map_or(f64::INFINITY, |Reverse((at, _))| *at as f64 / 1000.0);
+            }
             if next.min(end) >= until {
                 self.now = until;
                 return seen;
             }
             if next <= end {
                 self.now = next;
-                next += -self.unit().max(1e-12).ln() * 1000.0 / phase.rate;
-                let shard = (self.rng.bits() % SHARDS as u64) as usize;
+                let shard = if phase.rate == 0.0 {
+                    self.idle.pop().map_or(0, |Reverse((_, shard))| shard)
+                } else {
+                    next += -self.unit().max(1e-12).ln() * 1000.0 / phase.rate;
+                    (self.rng.bits() % SHARDS as u64) as usize
+                };
                 let of = &mut self.shards[shard];
                 match of.limit.most() {
                     Some(most) if of.in_flight >= most => {
                         of.limit.held_back(self.now as Millis);
                         seen.limited += 1;
-                        if of.waiting.len() < most_waiting(most) {
+                        if of.waiting.len() < of.limit.room() {
                             of.waiting.push_back(self.now);
                         } else {
                             seen.refused += 1;
+                            self.idle.push(Reverse((us(self.now + THINK_MS), shard)));
                         }
                     }
                     _ => self.send(shard, self.now, &phase),
@@ -170,6 +185,7 @@ impl World {
         let (now, took_us) = (self.now as Millis, us(self.now - sent));
         let of = &mut self.shards[shard];
         of.in_flight -= 1;
+        self.idle.push(Reverse((us(self.now + THINK_MS), shard)));
         let usual = of.limit.is_usual();
         if let Some(over) = of.usual.compare("m", Kind::whole(100, 100), took_us, usual, now)
             && let Verdict::Slower(log2) =
@@ -263,6 +279,25 @@ fn a_provider_that_becomes_slower_is_not_limited_for_long() {
         assert_eq!(world.run(slow).limited, 0, "seed {seed}");
     }
     assert!(all < 0.2, "{all}");
+}
+
+/// Little by little, so that it looks as if load ran away: more are under way the longer an answer takes.
+#[test]
+fn clients_that_wait_for_slower_answers_lose_none() {
+    let mut tried = 0;
+    for seed in 0..50 {
+        let mut world = World::new(seed);
+        for service_ms in [1.0, 1.0, 2.0, 12.0, 100.0] {
+            let phase = Phase { seconds: 0.5, rate: 0.0, seats: 1000, service_ms, sigma: 0.3 };
+            let seen = world.run(phase);
+            assert_eq!(seen.refused, 0, "seed {seed}, {service_ms} ms");
+            tried += seen.limited;
+        }
+        let seen = world.run(Phase { seconds: 5.0, rate: 0.0, seats: 1000, service_ms: 100.0, sigma: 0.3 });
+        assert_eq!(seen.refused, 0, "seed {seed}");
+        tried += seen.limited;
+    }
+    assert!(tried > 0, "none of them looked like overload");
 }
 
 #[test]

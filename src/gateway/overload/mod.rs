@@ -21,15 +21,6 @@ use crate::config::snapshot::ProviderId;
 use limit::{Limit, Sample, Verdict};
 use usual::{Kind, Usual};
 
-/// Of those that may be under way, the part that may wait: each waits for a quarter of the usual time then.
-const WAITING_PART: usize = 4;
-
-/// Most that wait where `most` may be under way.
-#[must_use]
-pub fn most_waiting(most: u32) -> usize {
-    (most as usize / WAITING_PART).max(1)
-}
-
 /// The ways to all providers, of one shard.
 pub struct Gates {
     gates: Vec<RefCell<Gate>>,
@@ -101,22 +92,28 @@ impl Gates {
         Slot { gates: Rc::clone(self), provider, in_flight: gate.in_flight, epoch: gate.limit.epoch() }
     }
 
-    /// Waits for a place; `None` where too many wait already, or it takes too long.
+    /// Waits for a place; `None` where too many wait already, or it takes longer than `patience`. While a limit is on
+    /// trial, the request may wait for as long as for its answer.
     pub async fn wait(
         self: &Rc<Self>,
         provider: ProviderId,
         flow: Flow,
-        patience: Duration,
+        (mut patience, time_left): (Duration, Duration),
         now: Millis,
     ) -> Option<Slot> {
         let place = {
             let mut gate = self.gates.get(provider)?.borrow_mut();
             gate.limit.held_back(now);
+            patience = if gate.limit.is_on_trial() && !patience.is_zero() {
+                time_left
+            } else {
+                patience.min(time_left)
+            };
             if patience.is_zero() {
                 gate.refused += 1;
                 return None;
             }
-            if gate.line.len() >= most_waiting(gate.limit.most().unwrap_or(u32::MAX)) {
+            if gate.line.len() >= gate.limit.room() {
                 gate.refused += 1;
                 gate.line.make_room(flow)?.hear(Heard::TurnedAway);
             }
