@@ -29,6 +29,8 @@ impl Flow {
 #[derive(Clone, Debug)]
 struct Entry<T> {
     flow: Flow,
+    /// That of the flow, but for one that goes before all others.
+    class: usize,
     tag: u64,
     value: T,
 }
@@ -83,8 +85,17 @@ impl<T> Line<T> {
             Some(known) => (known.count, known.last) = (known.count + 1, tag),
             None => self.flows.push(Waiting { flow, count: 1, last: tag }),
         }
-        let at = self.entries.partition_point(|entry| (entry.flow.class(), entry.tag) <= (class, tag));
-        self.entries.insert(at, Entry { flow, tag, value });
+        let at = self.entries.partition_point(|entry| (entry.class, entry.tag) <= (class, tag));
+        self.entries.insert(at, Entry { flow, class, tag, value });
+    }
+
+    /// Adds one whose turn has come before, in another line: it is next.
+    pub fn push_front(&mut self, flow: Flow, value: T) {
+        match self.flows.iter_mut().find(|known| known.flow == flow) {
+            Some(known) => known.count += 1,
+            None => self.flows.push(Waiting { flow, count: 1, last: 0 }),
+        }
+        self.entries.push_front(Entry { flow, class: 0, tag: 0, value });
     }
 
     /// Who is next.
@@ -104,7 +115,7 @@ impl<T> Line<T> {
     }
 
     fn take_out(&mut self, at: usize, served: bool) -> Option<T> {
-        let Entry { flow, tag, value } = self.entries.remove(at)?;
+        let Entry { flow, tag, value, .. } = self.entries.remove(at)?;
         if let Some(known) = self.flows.iter().position(|known| known.flow == flow)
             && let Some(waiting) = self.flows.get_mut(known)
         {
@@ -129,7 +140,7 @@ impl<T> Line<T> {
     /// class, of who has most waiting in it, the one that would have been served last. `None` where that is the
     /// newcomer itself.
     pub fn make_room(&mut self, flow: Flow) -> Option<T> {
-        let class = self.entries.back()?.flow.class().max(flow.class());
+        let class = self.entries.back()?.class.max(flow.class());
         let of_class = self.flows.iter().filter(|known| known.flow.class() == class);
         let most = of_class.max_by_key(|known| known.count)?;
         let own = self.flows.iter().find(|known| known.flow == flow).map_or(0, |known| known.count);
@@ -210,6 +221,17 @@ mod tests {
         line.push(flow(1, 0), 1, "high");
         line.push(flow(2, 9), 1, "beyond");
         assert_eq!(drain(&mut line), ["high", "normal", "low", "beyond"]);
+    }
+
+    #[test]
+    fn one_whose_turn_has_come_before_is_next() {
+        let mut line = Line::default();
+        line.push(flow(1, 0), 1, "a");
+        line.push_front(flow(2, 2), "first");
+        line.push(flow(2, 2), 1, "b");
+        line.push(flow(2, 0), 1, "c");
+        assert_eq!(drain(&mut line), ["first", "a", "c", "b"]);
+        assert!(line.flows.is_empty());
     }
 
     #[test]

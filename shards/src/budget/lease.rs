@@ -22,6 +22,7 @@ pub struct Lease {
     waiting: Option<Ask>,
     not_before: Millis,
     free: i64,
+    kept: i64,
     spent: Vec<Dated>,
     corrections: Vec<Dated>,
     returned: i64,
@@ -71,6 +72,7 @@ impl Lease {
             waiting: None,
             not_before: 0,
             free: 0,
+            kept: 0,
             spent: Vec::new(),
             corrections: Vec::new(),
             returned: 0,
@@ -94,7 +96,7 @@ impl Lease {
     /// What the authority last said it could still grant, and what is in hand.
     #[must_use]
     pub fn remaining(&self) -> i64 {
-        self.free.saturating_add(self.hot.available).max(0)
+        self.free.saturating_add(self.hot.available).saturating_add(self.kept).max(0)
     }
 
     /// When the authority last answered; 0 if it never did.
@@ -113,6 +115,18 @@ impl Lease {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.hot.is_awaited
+    }
+
+    /// Keeps up to `amount` apart, with what is kept already: it is not available until [`Lease::release`].
+    pub fn keep(&mut self, amount: i64) {
+        let more = (amount - self.kept).min(self.hot.available).max(0);
+        self.hot.available -= more;
+        self.kept += more;
+    }
+
+    /// Makes what was kept available.
+    pub fn release(&mut self) {
+        self.hot.available += std::mem::take(&mut self.kept);
     }
 
     fn wanted(&mut self, amount: i64) {
@@ -281,6 +295,7 @@ impl Lease {
             && self.hot.corrected == 0
             && self.demand.is_idle()
             && self.hot.available == 0
+            && self.kept == 0
             && self.returned == 0
             && self.waiting.is_none()
             && !self.asked
@@ -339,6 +354,20 @@ mod tests {
         lease.redate(4, 1_000, 1_500);
         assert_eq!(told(&mut lease), (vec![(10, 4)], vec![(15, 4), (10, -4)]));
         assert_eq!(lease.excess(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_neither_spent_nor_returned() {
+        let mut lease = lease(10);
+        lease.keep(6);
+        assert_eq!((lease.available(), lease.remaining()), (4, 10));
+        assert!(!lease.take(5, 1_000) && !lease.is_dormant());
+        lease.wait(Some(Ask { need: 5, want: 5, until: 2_000 }));
+        let report = lease.report(true).unwrap_or_default();
+        assert_eq!((report.returned, lease.available()), (4, 0));
+        lease.keep(8);
+        lease.release();
+        assert!(lease.take(6, 1_000));
     }
 
     #[test]

@@ -47,6 +47,16 @@ pub struct Wallet {
     active: Active,
     tickets: Ticket,
     valid_until: Millis,
+    collector: Option<Collector>,
+}
+
+/// One whose turn came for one limit while another one lacked. It keeps what is there of all that it needs, and is next
+/// for what lacks: without that, requests that each give up one limit to wait for another might go on until their
+/// time is over. There is one at a time, so none of them waits for another.
+#[derive(Debug)]
+struct Collector {
+    ticket: Ticket,
+    keeps: Vec<LimitId>,
 }
 
 impl Wallet {
@@ -61,6 +71,7 @@ impl Wallet {
             limits,
             tickets: 0,
             valid_until: Millis::MAX,
+            collector: None,
         }
     }
 
@@ -70,7 +81,7 @@ impl Wallet {
     }
 
     /// Takes all of `takes`, or nothing. A new request does not overtake those that wait; one that waited shows
-    /// its ticket.
+    /// its ticket, and may become the one that collects: see [`Wallet::collects`].
     ///
     /// # Errors
     /// What lacks, the latest where several do.
@@ -80,6 +91,9 @@ impl Wallet {
         ticket: Option<Ticket>,
         now: Millis,
     ) -> Result<(), Lack> {
+        if ticket.is_some() {
+            self.release(ticket);
+        }
         let there = now < self.valid_until
             && takes.clone().all(|take| {
                 self.leases.get(take.limit as usize).is_none_or(|lease| {
@@ -87,7 +101,15 @@ impl Wallet {
                 })
             });
         if !there && let Some(lack) = self.lack(takes.clone(), ticket, now) {
+            if let Some(had) = ticket
+                && (matches!(lack, Lack::Wait(_)) || self.collects(ticket))
+            {
+                self.collect(had, takes);
+            }
             return Err(lack);
+        }
+        if ticket.is_some() && self.collects(ticket) {
+            self.collector = None;
         }
         for take in takes {
             if let Some(lease) = self.lease(take.limit) {
@@ -96,6 +118,49 @@ impl Wallet {
             }
         }
         Ok(())
+    }
+
+    /// Whether this request keeps what there is of its limits while it waits for the rest. It should wait on at once,
+    /// for the same, or end it with [`Wallet::stop`].
+    #[must_use]
+    pub fn collects(&self, ticket: Option<Ticket>) -> bool {
+        self.collector.as_ref().is_some_and(|collector| Some(collector.ticket) == ticket)
+    }
+
+    fn release(&mut self, ticket: Option<Ticket>) {
+        if self.collects(ticket)
+            && let Some(collector) = &mut self.collector
+        {
+            for limit in collector.keeps.drain(..) {
+                if let Some(lease) = self.leases.get_mut(limit as usize) {
+                    lease.release();
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn collect(&mut self, ticket: Ticket, takes: impl Iterator<Item = Take>) {
+        let collector = self.collector.get_or_insert_with(|| Collector { ticket, keeps: Vec::new() });
+        if collector.ticket == ticket {
+            for take in takes {
+                if let Some(lease) = self.leases.get_mut(take.limit as usize) {
+                    lease.keep(take.amount);
+                    collector.keeps.push(take.limit);
+                }
+            }
+        }
+    }
+
+    /// Gives up what a request that [collects](Wallet::collects) keeps; adds to `wake` those who can be served now.
+    pub fn stop(&mut self, ticket: Ticket, now: Millis, wake: &mut Vec<Ticket>) {
+        if !self.collects(Some(ticket)) {
+            return;
+        }
+        let kept = self.collector.as_ref().map(|collector| collector.keeps.clone()).unwrap_or_default();
+        self.release(Some(ticket));
+        self.collector = None;
+        wake.extend(kept.into_iter().filter_map(|limit| self.next(limit, now)));
     }
 
     /// What stands against `takes`.
@@ -193,14 +258,21 @@ impl Wallet {
         self.leases.get(limit as usize).map_or(0, Lease::not_before)
     }
 
-    /// Waits in line for `take`, where what `flow` takes is weighed against what others do. Reports must be sent
-    /// soon after.
-    pub fn wait(&mut self, take: Take, until: Millis, flow: Flow) -> Ticket {
-        self.tickets += 1;
-        let ticket = self.tickets;
+    /// Waits in line for `take`, where what `flow` takes is weighed against what others do; `had` is the ticket of
+    /// one that waited before, and it is next if it [collects](Wallet::collects). Reports must be sent soon after.
+    pub fn wait(&mut self, take: Take, until: Millis, flow: Flow, had: Option<Ticket>) -> Ticket {
+        let collects = had.filter(|_| self.collects(had));
+        let ticket = collects.unwrap_or_else(|| {
+            self.tickets += 1;
+            self.tickets
+        });
         if let Some(line) = self.waiting.get_mut(take.limit as usize) {
-            let cost = take.amount.unsigned_abs();
-            line.push(flow, cost, Waiter { ticket, amount: take.amount, until });
+            let waiter = Waiter { ticket, amount: take.amount, until };
+            if collects.is_some() {
+                line.push_front(flow, waiter);
+            } else {
+                line.push(flow, take.amount.unsigned_abs(), waiter);
+            }
         }
         self.update(take.limit);
         ticket
@@ -275,6 +347,7 @@ impl Wallet {
     }
 
     fn surrender(&mut self) {
+        self.release(self.collector.as_ref().map(|collector| collector.ticket));
         for limit in self.active.iter() {
             if let (Some(lease), Some(kind)) =
                 (self.leases.get_mut(limit as usize), self.limits.get(limit as usize))
@@ -308,5 +381,90 @@ impl Wallet {
                 to.extend(lease.report(ticked));
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{super::Period, *};
+
+    const A: Take = Take { limit: 0, amount: 5 };
+    const B: Take = Take { limit: 1, amount: 5 };
+    const UNTIL: Millis = 1_000;
+
+    fn flow(who: u32) -> Flow {
+        Flow { who, class: 1 }
+    }
+
+    fn wallet() -> Wallet {
+        let limit = Limit { amount: 100, period: Period::Sliding(60_000), home: 0 };
+        Wallet::new(Arc::new([limit; 2]))
+    }
+
+    /// A grant; who is called.
+    fn granted(wallet: &mut Wallet, limit: LimitId, granted: i64) -> Vec<Ticket> {
+        let mut wake = Vec::new();
+        let answer = Answer { limit, granted, free: 0, not_before: 0, solicited: true };
+        wallet.answers(&[answer], 0, &mut wake);
+        wake
+    }
+
+    /// Two need both limits; the first has got A and lacks B. Their tickets.
+    fn one_collects() -> (Wallet, Ticket, Ticket) {
+        let mut wallet = wallet();
+        assert_eq!(wallet.take([A, B].into_iter(), None, 0), Err(Lack::Wait(0)));
+        let first = wallet.wait(A, UNTIL, flow(1), None);
+        let second = wallet.wait(B, UNTIL, flow(2), None);
+        assert_eq!(granted(&mut wallet, 0, 5), [first]);
+        assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Err(Lack::Wait(1)));
+        assert_eq!(wallet.leave(0, first, false, 0), None);
+        assert!(wallet.collects(Some(first)));
+        (wallet, first, second)
+    }
+
+    #[test]
+    fn one_that_got_some_of_what_it_needs_keeps_that_and_is_next_for_the_rest() {
+        let (mut wallet, first, second) = one_collects();
+        assert_eq!(wallet.take([A].into_iter(), None, 0), Err(Lack::Wait(0)), "it is kept");
+        assert_eq!(wallet.remaining(0), 5);
+        assert_eq!(wallet.wait(B, UNTIL, flow(1), Some(first)), first);
+        assert_eq!(granted(&mut wallet, 1, 5), [first]);
+        assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Ok(()));
+        assert_eq!(wallet.leave(1, first, true, 0), None);
+        assert!(!wallet.collects(Some(first)));
+        assert_eq!(granted(&mut wallet, 1, 5), [second]);
+        assert_eq!(wallet.take([B].into_iter(), Some(second), 0), Ok(()));
+    }
+
+    #[test]
+    fn what_was_kept_is_others_once_it_gives_up() {
+        let (mut wallet, first, _) = one_collects();
+        let third = wallet.wait(A, UNTIL, flow(3), None);
+        let mut wake = Vec::new();
+        wallet.stop(first, 0, &mut wake);
+        assert_eq!(wake, [third]);
+        assert_eq!(wallet.take([A].into_iter(), Some(third), 0), Ok(()));
+    }
+
+    #[test]
+    fn one_at_a_time_collects() {
+        let (mut wallet, first, second) = one_collects();
+        assert_eq!(granted(&mut wallet, 1, 5), [second]);
+        assert_eq!(wallet.take([A, B].into_iter(), Some(second), 0), Err(Lack::Wait(0)));
+        assert!(wallet.collects(Some(first)) && !wallet.collects(Some(second)));
+        assert_ne!(wallet.wait(A, UNTIL, flow(2), Some(second)), second);
+    }
+
+    #[test]
+    fn what_is_kept_is_not_spent_after_its_time() {
+        let (mut wallet, first, _) = one_collects();
+        wallet.valid(10, 0);
+        wallet.tick(10);
+        wallet.valid(20, 11);
+        assert_eq!(wallet.take([A].into_iter(), Some(first), 12), Err(Lack::Wait(0)));
+        let mut out = [Vec::new()];
+        wallet.reports(false, &mut out);
+        assert_eq!(out[0].iter().map(|report| report.returned).sum::<i64>(), 5);
     }
 }

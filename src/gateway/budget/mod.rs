@@ -404,7 +404,13 @@ impl Budget {
 
     /// Gets in line for `take`; `None` where too many are waiting already, and none of them for one who has more
     /// waiting than this.
-    fn get_in_line(&self, take: Take, until: Millis, flow: Flow) -> Option<Line<'_>> {
+    fn get_in_line(
+        &self,
+        take: Take,
+        until: Millis,
+        flow: Flow,
+        collecting: Option<&Collecting<'_>>,
+    ) -> Option<Line<'_>> {
         let mut waiters = self.waiters.borrow_mut();
         let mut wallet = self.wallet.borrow_mut();
         if waiters.len() >= self.rules.queue {
@@ -416,7 +422,8 @@ impl Budget {
                 waiter.hear(Heard::TurnedAway);
             }
         }
-        let ticket = wallet.wait(take, until, flow);
+        let had = collecting.map(|collecting| collecting.ticket);
+        let ticket = wallet.wait(take, until, flow, had);
         let waiter = Rc::<Waiter>::default();
         waiters.insert(ticket, Rc::clone(&waiter));
         drop((waiters, wallet));
@@ -433,6 +440,20 @@ struct Line<'a> {
     waiter: Rc<Waiter>,
     /// Whether what it waited for was taken.
     served: Cell<bool>,
+}
+
+/// What a request keeps that waits for the rest of what it needs, given up when dropped.
+struct Collecting<'a> {
+    budget: &'a Budget,
+    ticket: Ticket,
+}
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        let mut wake = Vec::new();
+        self.budget.wallet.borrow_mut().stop(self.ticket, self.budget.now(), &mut wake);
+        self.budget.wake(wake);
+    }
 }
 
 impl Drop for Line<'_> {

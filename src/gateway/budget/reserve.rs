@@ -10,7 +10,7 @@ use coo_shards::{
     time,
 };
 
-use super::Budget;
+use super::{Budget, Collecting};
 use crate::{
     config::{
         TokenReserve,
@@ -267,6 +267,7 @@ impl Budget {
     ) -> Result<(usize, Box<Reservation>), GatewayError> {
         let mut now = self.now();
         let until = now.saturating_add(super::millis(self.rules.wait).max(LEAST_WAIT_MS));
+        let mut collecting: Option<Collecting<'_>> = None;
         loop {
             let at = match lack {
                 Lacking::Resting(at) | Lacking::Limit(Lack::Later(_, at)) => at,
@@ -285,7 +286,7 @@ impl Budget {
             if let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack {
                 let Some(take) = reservation.find(limit) else { return Err(GatewayError::Internal) };
                 let refused = |now| Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
-                let Some(line) = self.get_in_line(take, until, spender.flow) else {
+                let Some(line) = self.get_in_line(take, until, spender.flow, collecting.as_ref()) else {
                     return refused(now);
                 };
                 let left = std::time::Duration::from_millis(until.saturating_sub(now));
@@ -293,11 +294,22 @@ impl Budget {
                     return refused(self.now());
                 }
                 // Called: what this limit lacked is there and nobody else may have it. Others may lack now.
-                if self.take(&mut reservation, Some(line.ticket)).is_ok() {
-                    line.served.set(true);
-                    drop(line);
-                    return Ok((key, reservation));
+                let ticket = line.ticket;
+                let lacks = match self.take(&mut reservation, Some(ticket)) {
+                    Ok(()) => {
+                        line.served.set(true);
+                        drop(line);
+                        return Ok((key, reservation));
+                    }
+                    Err(lacks) => lacks,
+                };
+                drop(line);
+                if matches!(lacks, Lack::Wait(_)) && self.wallet.borrow().collects(Some(ticket)) {
+                    collecting.get_or_insert_with(|| Collecting { budget: self, ticket });
+                    (lack, now) = (Lacking::Limit(lacks), self.now());
+                    continue;
                 }
+                collecting = None;
             } else {
                 let left = std::time::Duration::from_millis(at.saturating_sub(now).max(1));
                 time::sleep(left).await;

@@ -198,8 +198,10 @@ impl World {
             }
             Event::GiveUp(shard, ticket) => {
                 if let Some((limit, _)) = self.shards[shard].waiting.remove(&ticket) {
-                    let wake = self.shards[shard].wallet.leave(limit, ticket, false, now);
-                    self.wake(shard, wake.into_iter().collect());
+                    let wallet = &mut self.shards[shard].wallet;
+                    let mut wake = wallet.leave(limit, ticket, false, now).into_iter().collect();
+                    wallet.stop(ticket, now, &mut wake);
+                    self.wake(shard, wake);
                 }
             }
         }
@@ -210,9 +212,21 @@ impl World {
         let now = self.now;
         let wallet = &mut self.shards[shard].wallet;
         let result = wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
-        let mut wake = None;
-        if let Some((limit, ticket)) = ticket {
-            wake = wallet.leave(limit, ticket, result.is_ok(), now);
+        let mut wake = Vec::new();
+        let had = ticket.map(|(limit, ticket)| {
+            wake.extend(wallet.leave(limit, ticket, result.is_ok(), now));
+            ticket
+        });
+        let waits = match result {
+            Ok(()) => None,
+            Err(Lack::Wait(limit)) => Some(limit).filter(|_| now < until),
+            Err(Lack::Later(limit, at)) => Some(limit).filter(|_| at <= until),
+            Err(Lack::Never(_)) => None,
+        };
+        if let Some(ticket) = had
+            && (waits.is_none() || matches!(result, Err(Lack::Later(..))))
+        {
+            wallet.stop(ticket, now, &mut wake);
         }
         match result {
             Ok(()) => {
@@ -233,23 +247,17 @@ impl World {
                 let ends = now + self.rng.below(self.case.duration + 1);
                 self.at(ends, Event::Settle(shard, uses, now));
             }
-            Err(Lack::Wait(limit)) if now < until => {
-                let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = self.shards[shard].wallet.wait(take, until, flow);
-                self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
-                self.at(until, Event::GiveUp(shard, ticket));
-                self.report(shard, false);
+            Err(_) => {
+                if let Some(limit) = waits {
+                    let take = *takes.iter().find(|take| take.limit == limit).unwrap();
+                    let ticket = self.shards[shard].wallet.wait(take, until, flow, had);
+                    self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
+                    self.at(until, Event::GiveUp(shard, ticket));
+                    self.report(shard, false);
+                }
             }
-            Err(Lack::Later(limit, at)) if at <= until => {
-                let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = self.shards[shard].wallet.wait(take, until, flow);
-                self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
-                self.at(until, Event::GiveUp(shard, ticket));
-                self.report(shard, false);
-            }
-            Err(_) => {}
         }
-        self.wake(shard, wake.into_iter().collect());
+        self.wake(shard, wake);
     }
 
     fn wake(&mut self, shard: usize, tickets: Vec<Ticket>) {

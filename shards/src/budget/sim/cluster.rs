@@ -302,8 +302,9 @@ impl World {
                 let now = self.local(me);
                 let at = &mut self.instances[me].shards[shard];
                 if let Some((limit, _)) = at.waiting.remove(&ticket) {
-                    let wake = at.wallet.leave(limit, ticket, false, now);
-                    self.wake(me, shard, wake.into_iter().collect());
+                    let mut wake = at.wallet.leave(limit, ticket, false, now).into_iter().collect();
+                    self.stop(me, shard, Some(ticket), &mut wake);
+                    self.wake(me, shard, wake);
                 }
             }
             Event::Call(token, connection, call) => self.call(me, token, connection, &call),

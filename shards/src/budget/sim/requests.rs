@@ -86,7 +86,15 @@ impl World {
         let now = self.local(me);
         let at = &mut self.instances[me].shards[shard];
         let result = at.wallet.take(takes.iter().copied(), ticket.map(|(_, ticket)| ticket), now);
-        let wake = ticket.and_then(|(limit, ticket)| at.wallet.leave(limit, ticket, result.is_ok(), now));
+        let mut wake = Vec::new();
+        let had = ticket.map(|(limit, ticket)| {
+            wake.extend(at.wallet.leave(limit, ticket, result.is_ok(), now));
+            ticket
+        });
+        if !matches!(result, Ok(()) | Err(Lack::Wait(_))) {
+            self.stop(me, shard, had, &mut wake);
+        }
+        let at = &mut self.instances[me].shards[shard];
         match result {
             Ok(()) => {
                 let sent = at.stalls.dated();
@@ -103,14 +111,22 @@ impl World {
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
             {
                 let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                let ticket = at.wallet.wait(take, until, flow);
+                let ticket = at.wallet.wait(take, until, flow, had);
                 at.waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                 self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
                 self.report(me, shard, false);
             }
-            Err(_) => {}
+            Err(_) => self.stop(me, shard, had, &mut wake),
         }
-        self.wake(me, shard, wake.into_iter().collect());
+        self.wake(me, shard, wake);
+    }
+
+    /// One that waited does so no more, and does not get what it wanted.
+    pub(super) fn stop(&mut self, me: usize, shard: usize, had: Option<Ticket>, wake: &mut Vec<Ticket>) {
+        let now = self.local(me);
+        if let Some(ticket) = had {
+            self.instances[me].shards[shard].wallet.stop(ticket, now, wake);
+        }
     }
 
     pub(super) fn wake(&mut self, me: usize, shard: usize, tickets: Vec<Ticket>) {
