@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 /// Classes of priority.
 pub const CLASSES: usize = 3;
 
+/// So many waiting are much, beside one.
+const MUCH: usize = 4;
+
 /// Who waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -32,6 +35,8 @@ struct Entry<T> {
     /// That of the flow, but for one that goes before all others.
     class: usize,
     tag: u64,
+    /// Whether many of its flow waited when it came.
+    of_many: bool,
     value: T,
 }
 
@@ -81,12 +86,22 @@ impl<T> Line<T> {
         let known = self.flows.iter_mut().find(|known| known.flow == flow);
         let last = known.as_ref().map_or(0, |known| known.last);
         let tag = served.max(last).saturating_add(cost.max(1));
+        let count = known.as_ref().map_or(1, |known| known.count + 1);
         match known {
-            Some(known) => (known.count, known.last) = (known.count + 1, tag),
-            None => self.flows.push(Waiting { flow, count: 1, last: tag }),
+            Some(known) => (known.count, known.last) = (count, tag),
+            None => self.flows.push(Waiting { flow, count, last: tag }),
         }
-        let at = self.entries.partition_point(|entry| (entry.class, entry.tag) <= (class, tag));
-        self.entries.insert(at, Entry { flow, class, tag, value });
+        let of_many = count >= MUCH;
+        let order = |entry: &Entry<T>| (entry.class, entry.tag);
+        let after = self.entries.partition_point(|entry| order(entry) <= (class, tag));
+        let mut at = after;
+        if count == 1 {
+            // Of those whose turn it is at once, it goes before the next of one that has many.
+            let equal = self.entries.partition_point(|entry| order(entry) < (class, tag));
+            let first = self.entries.range(equal..after).position(|entry| entry.of_many);
+            at = first.map_or(after, |first| equal + first);
+        }
+        self.entries.insert(at, Entry { flow, class, tag, of_many, value });
     }
 
     /// Adds one whose turn has come before, in another line: it is next.
@@ -95,13 +110,22 @@ impl<T> Line<T> {
             Some(known) => known.count += 1,
             None => self.flows.push(Waiting { flow, count: 1, last: 0 }),
         }
-        self.entries.push_front(Entry { flow, class: 0, tag: 0, value });
+        self.entries.push_front(Entry { flow, class: 0, tag: 0, of_many: false, value });
     }
 
     /// Who is next.
     #[must_use]
     pub fn front(&self) -> Option<&T> {
         self.entries.front().map(|entry| &entry.value)
+    }
+
+    /// Whether who is next has nothing else waiting, and somebody else in its class has several times as much.
+    #[must_use]
+    pub fn is_front_light(&self) -> bool {
+        let Some(front) = self.entries.front() else { return false };
+        let light = self.flows.iter().any(|known| known.flow == front.flow && known.count == 1);
+        let class = front.flow.class();
+        light && self.flows.iter().any(|known| known.count >= MUCH && known.flow.class() == class)
     }
 
     /// All in order.
@@ -199,6 +223,38 @@ mod tests {
         line.push(flow(2, 1), 1, "b2");
         line.push(flow(1, 1), 1, "a");
         assert_eq!(drain(&mut line), ["b1", "a", "b2"]);
+    }
+
+    #[test]
+    fn who_comes_beside_one_that_has_many_is_next_at_once_but_not_each_time() {
+        let mut line = Line::default();
+        (0..10).for_each(|_| line.push(flow(1, 1), 1, "a"));
+        let after: Vec<_> = (0..MUCH).filter_map(|_| line.pop_front()).collect();
+        assert_eq!(after.len(), MUCH);
+        line.push(flow(2, 1), 1, "b");
+        line.push(flow(3, 1), 1, "c");
+        assert!(line.is_front_light());
+        assert_eq!([line.pop_front(), line.pop_front()], [Some("b"), Some("c")]);
+        line.push(flow(2, 1), 1, "b");
+        assert_eq!([line.pop_front(), line.pop_front()], [Some("a"), Some("b")]);
+    }
+
+    #[test]
+    fn who_has_one_waiting_beside_many_is_known_once_it_is_next() {
+        let mut line = Line::default();
+        for _ in 0..MUCH {
+            line.push(flow(1, 1), 1, "a");
+        }
+        line.pop_front();
+        line.push(flow(1, 1), 1, "a");
+        assert!(!line.is_front_light());
+        line.push(flow(2, 1), 1, "b1");
+        assert!(!line.is_front_light(), "one came as early");
+        line.pop_front();
+        line.push(flow(1, 1), 1, "a");
+        assert!(line.is_front_light());
+        line.push(flow(2, 1), 1, "b2");
+        assert!(!line.is_front_light(), "it has two");
     }
 
     #[test]

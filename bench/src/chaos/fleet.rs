@@ -249,7 +249,7 @@ fn config(scenario: &Scenario, addr: SocketAddr, ports: &[Vec<u16>]) -> String {
         _ => "algorithm: round_robin",
     };
     // What cannot be served soon is to be refused at once: few may wait for their turn.
-    let wait = if matches!(scenario.trouble, Trouble::Overload { .. }) { ", budget_queue: 2" } else { "" };
+    let wait = if matches!(scenario.trouble, Trouble::Overload { .. }) { ", budget_queue: 3" } else { "" };
     let seconds = HEALTH.as_secs();
     let mut config = format!(
         "version: \"1.0\"\nserver: {{listen: \"{addr}\", worker_threads: {SHARDS}}}\n\

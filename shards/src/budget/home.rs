@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Limit, LimitId, Millis, Report, Standing,
+    Answer, Limit, LimitId, Millis, Period, Report, Standing,
     active::Active,
+    even::Even,
     queue::Queue,
     relay::{Relay, StoreAnswer, StoreReport},
     window::Window,
@@ -23,6 +24,8 @@ pub struct Authority {
     outstanding: i64,
     queue: Queue,
     closed: Closed,
+    /// Who has what, of a limit on what is in use.
+    even: Option<Even>,
 }
 
 /// A part of a limit that the provider says is used up, which its budget regains evenly until it is whole again.
@@ -51,6 +54,7 @@ impl Authority {
             outstanding: 0,
             queue: Queue::new(id, holders),
             closed: Closed::default(),
+            even: (limit.period == Period::Held).then(|| Even::new(holders)),
         }
     }
 
@@ -82,30 +86,53 @@ impl Authority {
             self.window.add(bucket, amount);
         }
         self.outstanding -= report.returned;
+        if let Some(even) = &mut self.even {
+            even.returned(holder, report.returned);
+        }
         if report.returned > 0 || !report.spent.is_empty() || !report.corrections.is_empty() {
             self.queue.stir(now);
         }
         self.window.advance(now);
+        let from = out.len();
         if let Some(ask) = report.ask {
             let free = self.free(now);
             let window = &self.window;
             self.outstanding += self.queue.ask(holder, ask, free, |more| window.frees(more), now, out);
         }
-        self.serve(now, out);
+        self.serve(now, out, from);
     }
 
     /// Grants what has become free.
     pub fn tick(&mut self, now: Millis, out: &mut Vec<To>) {
         self.window.advance(now);
-        self.serve(now, out);
+        let from = out.len();
+        self.serve(now, out, from);
+        let free = self.free(now);
+        if let Some(even) = &mut self.even {
+            for (holder, recall) in even.tick(self.queue.waiting().is_some()) {
+                let (to, news) = self.queue.news(holder, free);
+                out.push((to, Answer { recall, spare: true, ..news }));
+            }
+        }
     }
 
-    fn serve(&mut self, now: Millis, out: &mut Vec<To>) {
-        if !self.queue.is_empty() {
-            let free = self.free(now);
-            let window = &self.window;
-            self.outstanding += self.queue.serve(free, |more| window.frees(more), now, out);
-        }
+    /// Grants what can be granted. `out` has answers of this limit since `from`.
+    fn serve(&mut self, now: Millis, out: &mut Vec<To>, from: usize) {
+        let free = self.free(now);
+        let Some(even) = &mut self.even else {
+            if !self.queue.is_empty() {
+                let window = &self.window;
+                self.outstanding += self.queue.serve(free, |more| window.frees(more), now, out);
+            }
+            return;
+        };
+        even.granted(out.get(from..).unwrap_or_default(), now);
+        let before = out.len();
+        let granted = self.queue.serve_evenly(free, |holder| even.rank(holder), now, out);
+        self.outstanding += granted;
+        even.granted(out.get(before..).unwrap_or_default(), now);
+        even.level(self.queue.pending(), now);
+        even.tell(out, from, |holder| self.queue.news(holder, free - granted));
     }
 
     /// Leaves at most `left` to grant, and evenly more until all of it is there again at `until`: what a provider
@@ -287,7 +314,7 @@ pub fn fnv1a(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::{Answer, Ask, Period};
+    use crate::budget::Ask;
 
     #[test]
     fn what_a_provider_says_is_used_up_comes_back_evenly() {
@@ -297,7 +324,7 @@ mod tests {
         assert_eq!(authority.free(0), 20);
         assert_eq!(authority.free(5_000), 60);
         assert_eq!(authority.free(10_000), 100);
-        let ask = Ask { need: 30, want: 30, until: 60_000 };
+        let ask = Ask { need: 30, want: 30, until: 60_000, urgent: false };
         let mut out = Vec::new();
         authority.receive(0, &Report { ask: Some(ask), ..Report::default() }, 0, &mut out);
         assert!(out.is_empty(), "{out:?}");

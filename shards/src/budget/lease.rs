@@ -20,6 +20,7 @@ pub struct Lease {
     demand: Demand,
     asked: bool,
     waiting: Option<Ask>,
+    expected: Option<Ask>,
     not_before: Millis,
     free: i64,
     kept: i64,
@@ -28,6 +29,14 @@ pub struct Lease {
     returned: i64,
     excess: i64,
     answered_at: Millis,
+    /// What is released next and is to go back.
+    recalled: i64,
+    /// Whether something urgent was asked for since the last tick.
+    urged: bool,
+    /// Others wait for what stands idle.
+    spare: bool,
+    /// What stood idle all through the last tick.
+    idle: i64,
 }
 
 /// What every request needs, in one cache line: a request that spends from ten limits costs ten of them. The
@@ -41,6 +50,9 @@ struct Hot {
     is_wanted: bool,
     is_awaited: bool,
     is_held: bool,
+    is_recalled: bool,
+    /// Of a [`Period::Held`], the least that was in hand since the last tick.
+    least: i32,
     /// The bucket of the last spend, and its times: the next likely belongs to it as well.
     bucket: u64,
     span: Range<Millis>,
@@ -60,6 +72,8 @@ impl Lease {
                 is_wanted: false,
                 is_awaited: false,
                 is_held: period == Period::Held,
+                is_recalled: false,
+                least: 0,
                 bucket: 0,
                 span: 0..0,
                 spent: 0,
@@ -70,6 +84,7 @@ impl Lease {
             demand: Demand::new(IDLE_TICKS),
             asked: false,
             waiting: None,
+            expected: None,
             not_before: 0,
             free: 0,
             kept: 0,
@@ -78,6 +93,10 @@ impl Lease {
             returned: 0,
             excess: 0,
             answered_at: 0,
+            recalled: 0,
+            urged: false,
+            spare: false,
+            idle: 0,
         }
     }
 
@@ -156,7 +175,9 @@ impl Lease {
         }
         self.hot.available -= amount;
         self.wanted(amount);
-        if !self.hot.is_held {
+        if self.hot.is_held {
+            self.hot.least = self.hot.least.min(i32::try_from(self.hot.available).unwrap_or(i32::MAX));
+        } else {
             if !self.hot.span.contains(&now) {
                 self.catch_up();
                 self.hot.bucket = bucket(self.period, now);
@@ -220,6 +241,17 @@ impl Lease {
         self.waiting = ask;
     }
 
+    /// Says that a request which waits for another limit will need `ask.need` of this one, so that it need not ask for
+    /// one after the other. It is asked for once.
+    pub fn expect(&mut self, ask: Ask) {
+        self.expected = Some(self.expected.map_or(ask, |known| Ask {
+            need: known.need.max(ask.need),
+            want: known.want.saturating_add(ask.want),
+            until: known.until.max(ask.until),
+            ..ask
+        }));
+    }
+
     /// Notes that `amount` was wanted and not there.
     pub fn missed(&mut self, amount: i64) {
         self.wanted(amount);
@@ -229,12 +261,32 @@ impl Lease {
     pub fn tick(&mut self) {
         self.catch_up();
         self.demand.tick();
+        self.urged = false;
+        self.idle = i64::from(self.hot.least).min(self.hot.available);
+        self.hot.least = i32::try_from(self.hot.available).unwrap_or(i32::MAX);
+    }
+
+    /// Gives back so much of what is in hand.
+    fn give_back(&mut self, amount: i64) {
+        self.hot.available -= amount;
+        self.returned += amount;
+        self.recalled = (self.recalled - amount).max(0);
+        self.hot.is_recalled = self.recalled > 0;
+    }
+
+    /// Gives back what was recalled, as far as the `released` suffices; whether the home should hear of it now.
+    pub fn yields(&mut self, released: i64) -> bool {
+        if !self.hot.is_recalled {
+            return false;
+        }
+        let amount = self.recalled.min(released).min(self.hot.available).max(0);
+        self.give_back(amount);
+        amount > 0
     }
 
     /// Returns everything in hand; for a lease whose time is over.
     pub fn surrender(&mut self) {
-        self.returned += self.hot.available.max(0);
-        self.hot.available = self.hot.available.min(0);
+        self.give_back(self.hot.available.max(0));
     }
 
     /// What the authority should hear now; `None` where there is nothing to say.
@@ -248,20 +300,30 @@ impl Lease {
         let mut ask = None;
         match self.waiting {
             Some(waiting) if waiting.need > self.hot.available => {
-                if !self.asked {
+                // Once a tick for one that has an ask out already: an urgent one costs a message to each holder.
+                let urgent = waiting.urgent && self.hot.is_held && !std::mem::replace(&mut self.urged, true);
+                if !self.asked || urgent {
                     // What is in hand is too little for who waits here and may be enough elsewhere: pieces that
                     // everyone keeps while waiting for more would add up to a limit that nobody can use.
                     self.surrender();
-                    ask = Some(Ask { want: waiting.want.max(waiting.need + target), ..waiting });
+                    // More slots than there are requests would stand idle beside those who wait for one.
+                    let ahead = if self.hot.is_held { 0 } else { target };
+                    ask = Some(Ask { want: waiting.want.max(waiting.need + ahead), urgent, ..waiting });
                 }
             }
             Some(_) => {}
             None => {
-                if self.hot.available > 2 * target && ticked {
-                    self.returned += self.hot.available - target;
-                    self.hot.available = target;
+                if ticked && std::mem::take(&mut self.spare) {
+                    self.give_back(self.idle.min(self.hot.available).max(0));
+                }
+                let expected = self.expected.take_if(|_| !self.asked);
+                if let Some(expected) = expected.filter(|expected| expected.need > self.hot.available) {
+                    ask = Some(Ask { want: expected.want.max(target - self.hot.available), ..expected });
+                } else if self.hot.available > 2 * target && ticked {
+                    self.give_back(self.hot.available - target);
                 } else if !self.asked && self.hot.available < (target + 1) / 2 {
-                    ask = Some(Ask { need: 0, want: target - self.hot.available, until: 0 });
+                    let want = target - self.hot.available;
+                    ask = Some(Ask { need: 0, want, until: 0, urgent: false });
                 }
             }
         }
@@ -282,6 +344,9 @@ impl Lease {
         self.hot.available += answer.granted;
         (self.free, self.answered_at) = (answer.free, now);
         self.asked &= !answer.solicited;
+        self.spare |= answer.spare;
+        self.recalled = answer.recall;
+        self.hot.is_recalled = answer.recall > 0;
         if answer.granted > 0 || answer.not_before > 0 || !answer.solicited {
             self.not_before = if answer.granted > 0 { 0 } else { answer.not_before };
         }
@@ -298,6 +363,7 @@ impl Lease {
             && self.kept == 0
             && self.returned == 0
             && self.waiting.is_none()
+            && self.expected.is_none()
             && !self.asked
             && self.spent.is_empty()
             && self.corrections.is_empty()
@@ -310,9 +376,13 @@ mod tests {
 
     const MINUTE: Period = Period::Sliding(60_000);
 
+    fn answer() -> Answer {
+        Answer { limit: 0, granted: 0, free: 0, not_before: 0, solicited: true, recall: 0, spare: false }
+    }
+
     fn lease(granted: i64) -> Lease {
         let mut lease = Lease::new(0, MINUTE);
-        lease.answered(&Answer { limit: 0, granted, free: 0, not_before: 0, solicited: true }, 0);
+        lease.answered(&Answer { granted, ..answer() }, 0);
         lease
     }
 
@@ -357,17 +427,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_expected_is_asked_for_once_and_not_where_it_is_there() {
+        let mut lease = lease(4);
+        let expect = |need| Ask { need, want: need, until: 9, urgent: false };
+        lease.expect(expect(3));
+        assert_eq!(lease.report(false), None);
+        lease.expect(expect(5));
+        lease.expect(expect(6));
+        let ask = lease.report(false).and_then(|report| report.ask);
+        assert_eq!(ask.map(|ask| (ask.need, ask.want, ask.until)), Some((6, 11, 9)));
+        assert_eq!((lease.report(false), lease.available()), (None, 4));
+    }
+
+    #[test]
     fn what_is_kept_is_neither_spent_nor_returned() {
         let mut lease = lease(10);
         lease.keep(6);
         assert_eq!((lease.available(), lease.remaining()), (4, 10));
         assert!(!lease.take(5, 1_000) && !lease.is_dormant());
-        lease.wait(Some(Ask { need: 5, want: 5, until: 2_000 }));
+        lease.wait(Some(Ask { need: 5, want: 5, until: 2_000, urgent: false }));
         let report = lease.report(true).unwrap_or_default();
         assert_eq!((report.returned, lease.available()), (4, 0));
         lease.keep(8);
         lease.release();
         assert!(lease.take(6, 1_000));
+    }
+
+    #[test]
+    fn what_is_recalled_goes_back_when_released_and_what_stands_idle_with_the_tick() {
+        let mut lease = Lease::new(0, Period::Held);
+        lease.answered(&Answer { granted: 4, ..answer() }, 0);
+        assert!((0..3).all(|_| lease.take(1, 0)));
+        lease.answered(&Answer { recall: 2, ..answer() }, 0);
+        lease.settle(-1, 0, 0);
+        assert!(lease.yields(1));
+        lease.answered(&Answer { recall: 0, ..answer() }, 0);
+        lease.settle(-1, 0, 0);
+        assert!(!lease.yields(1), "the last word counts");
+        assert_eq!((lease.available(), lease.report(false).map(|report| report.returned)), (2, Some(1)));
+        lease.tick();
+        lease.answered(&Answer { spare: true, ..answer() }, 0);
+        assert!(lease.take(1, 0));
+        lease.settle(-1, 0, 0);
+        lease.tick();
+        assert_eq!(lease.report(true).map(|report| report.returned), Some(1), "one was there all the time");
+        assert_eq!(lease.available(), 1);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 mod active;
 pub mod demand;
+mod even;
 pub mod home;
 pub mod lease;
 pub mod queue;
@@ -105,6 +106,9 @@ pub struct Ask {
     pub want: i64,
     /// Until when it is worth waiting.
     pub until: Millis,
+    /// Who waits first has little waiting beside others that have much, and so is to have what any holder of a
+    /// [`Period::Held`] releases next.
+    pub urgent: bool,
 }
 
 /// What the authority answers; every [`Ask`] is answered, at once or when its turn comes.
@@ -120,4 +124,9 @@ pub struct Answer {
     pub not_before: Millis,
     /// Whether this answers an ask; otherwise it is only news.
     pub solicited: bool,
+    /// Of a [`Period::Held`], so much of what is released next is to come back at once, since others that wait have
+    /// less. The last word counts.
+    pub recall: i64,
+    /// Others wait: what stands idle of a [`Period::Held`] is to come back with the next tick.
+    pub spare: bool,
 }

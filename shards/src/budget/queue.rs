@@ -37,13 +37,30 @@ impl Queue {
             need: first.need,
             want: self.pending.iter().map(|(_, ask)| ask.need).sum(),
             until: self.pending.iter().map(|(_, ask)| ask.until).max().unwrap_or(first.until),
+            urgent: false,
         })
+    }
+
+    /// All asks that wait, in order, and whose they are.
+    pub fn pending(&self) -> impl Iterator<Item = &(usize, Ask)> + Clone {
+        self.pending.iter()
+    }
+
+    /// What nobody asked for: how much is free now.
+    #[must_use]
+    pub fn news(&self, holder: usize, free: i64) -> To {
+        (holder, self.answer(0, free, 0, false))
     }
 
     /// What the first of those needs who were told to come back and may be told to come sooner.
     #[must_use]
     pub fn turned_away(&self) -> Option<Ask> {
-        self.told.iter().map(|&(_, need, _)| need).min().map(|need| Ask { need, want: need, until: 0 })
+        self.told.iter().map(|&(_, need, _)| need).min().map(|need| Ask {
+            need,
+            want: need,
+            until: 0,
+            urgent: false,
+        })
     }
 
     /// Whether nobody waits or has to be told.
@@ -63,7 +80,8 @@ impl Queue {
     }
 
     fn answer(&self, granted: i64, free: i64, not_before: Millis, solicited: bool) -> Answer {
-        Answer { limit: self.limit, granted, free: (free - granted).max(0), not_before, solicited }
+        let (limit, free) = (self.limit, (free - granted).max(0));
+        Answer { limit, granted, free, not_before, solicited, recall: 0, spare: false }
     }
 
     /// Notes that something was spent or given back.
@@ -142,6 +160,46 @@ impl Queue {
                 need > left && at > now
             });
             self.told = told;
+        }
+        free - left
+    }
+
+    /// Grants `free` of a limit on what is in use, piece by piece to whose `rank` is least of those that wait: what
+    /// it has, and since when; but one to whoever is urgent once all have one. Dismisses those whose time is up; what was granted.
+    ///
+    /// Who waits gets all it wants, not only what it needs: what it does not use comes back once others wait. When
+    /// something is released nobody can know, so nobody is told when to come back.
+    pub fn serve_evenly(
+        &mut self,
+        free: i64,
+        rank: impl Fn(usize) -> (i64, Millis),
+        now: Millis,
+        out: &mut Vec<To>,
+    ) -> i64 {
+        let mut left = free;
+        let mut given = vec![0; self.pending.len()];
+        loop {
+            let hungry = self.pending.iter().zip(&mut given).filter(|((_, ask), given)| **given < ask.want);
+            let poorest = hungry.min_by_key(|((holder, ask), given)| {
+                let (held, since) = rank(*holder);
+                let has = held + **given;
+                let hurries = ask.urgent && has > 0 && **given == 0;
+                (has > 0, !hurries, has, since)
+            });
+            let Some(((_, ask), given)) = poorest else { break };
+            let piece = if *given == 0 { ask.need.max(1) } else { 1 };
+            if piece > left {
+                break;
+            }
+            (*given, left) = (*given + piece, left - piece);
+        }
+        let mut given = given.into_iter();
+        for (holder, ask) in std::mem::take(&mut self.pending) {
+            match given.next() {
+                Some(granted @ 1..) => out.push((holder, self.answer(granted, granted + left, 0, true))),
+                _ if ask.until < now => out.push((holder, self.answer(0, left, 0, true))),
+                _ => self.pending.push_back((holder, ask)),
+            }
         }
         free - left
     }

@@ -273,7 +273,7 @@ impl Relay {
             None if self.available > (2 * target).max(kept) && round => self.available = target.max(kept),
             // Once a round, and not sooner with less: an ask that is under way keeps a larger one from following.
             None if looks_ahead && self.available < (target + 1) / 2 => {
-                ask = Some(Ask { need: 0, want: target - self.available, until: 0 });
+                ask = Some(Ask { need: 0, want: target - self.available, until: 0, urgent: false });
             }
             None => {}
         }
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn two_reports_become_one() {
-        let ask = Ask { need: 1, want: 2, until: 3 };
+        let ask = Ask { need: 1, want: 2, until: 3, urgent: false };
         let mut first =
             StoreReport { limit: 4, changes: vec![(1, 5)], hold: 9, acknowledged: 1, ask: Some(ask) };
         first.merge(StoreReport {

@@ -48,6 +48,8 @@ pub struct Wallet {
     tickets: Ticket,
     valid_until: Millis,
     collector: Option<Collector>,
+    /// Whether a home waits for what was given back.
+    urgent: bool,
 }
 
 /// One whose turn came for one limit while another one lacked. It keeps what is there of all that it needs, and is next
@@ -72,6 +74,7 @@ impl Wallet {
             tickets: 0,
             valid_until: Millis::MAX,
             collector: None,
+            urgent: false,
         }
     }
 
@@ -216,15 +219,27 @@ impl Wallet {
 
     /// Undoes a take at `taken` whose spend never happened; whom to wake.
     pub fn put_back(&mut self, take: Take, taken: Millis, now: Millis) -> Option<Ticket> {
-        self.lease(take.limit)?.put_back(take.amount, taken);
+        let lease = self.lease(take.limit)?;
+        lease.put_back(take.amount, taken);
+        let urgent = lease.yields(take.amount);
+        self.urgent |= urgent;
         self.next(take.limit, now)
     }
 
     /// Corrects a spend: `change` more, or less where negative, than what was taken at `taken`. A
     /// [`super::Period::Held`] ends with minus its amount. Whom to wake.
     pub fn settle(&mut self, limit: LimitId, change: i64, taken: Millis, now: Millis) -> Option<Ticket> {
-        self.lease(limit)?.settle(change, taken, now);
+        let lease = self.lease(limit)?;
+        lease.settle(change, taken, now);
+        let urgent = lease.yields(-change);
+        self.urgent |= urgent;
         self.next(limit, now)
+    }
+
+    /// Whether something was given back that a home waits for: reports must be sent soon.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Dates what was taken at `taken` to now: it is used only now.
@@ -258,23 +273,43 @@ impl Wallet {
         self.leases.get(limit as usize).map_or(0, Lease::not_before)
     }
 
-    /// Waits in line for `take`, where what `flow` takes is weighed against what others do; `had` is the ticket of
-    /// one that waited before, and it is next if it [collects](Wallet::collects). Reports must be sent soon after.
-    pub fn wait(&mut self, take: Take, until: Millis, flow: Flow, had: Option<Ticket>) -> Ticket {
+    /// Waits in line for `limit`, one of `takes`, where what `flow` takes is weighed against what others do; `had` is
+    /// the ticket of one that waited before, and it is next if it [collects](Wallet::collects). What else lacks is
+    /// asked for as well. Reports must be sent soon after.
+    pub fn wait(
+        &mut self,
+        takes: impl Iterator<Item = Take>,
+        limit: LimitId,
+        until: Millis,
+        flow: Flow,
+        had: Option<Ticket>,
+    ) -> Ticket {
+        let mut amount = 0;
+        for take in takes {
+            let at = take.limit as usize;
+            if take.limit == limit {
+                amount = take.amount;
+            } else if self.limits.get(at).is_some_and(|limit| limit.period != super::Period::Held)
+                && let Some(lease) = self.lease(take.limit)
+                && lease.available() < take.amount
+            {
+                lease.expect(Ask { need: take.amount, want: take.amount, until, urgent: false });
+            }
+        }
         let collects = had.filter(|_| self.collects(had));
         let ticket = collects.unwrap_or_else(|| {
             self.tickets += 1;
             self.tickets
         });
-        if let Some(line) = self.waiting.get_mut(take.limit as usize) {
-            let waiter = Waiter { ticket, amount: take.amount, until };
+        if let Some(line) = self.waiting.get_mut(limit as usize) {
+            let waiter = Waiter { ticket, amount, until };
             if collects.is_some() {
                 line.push_front(flow, waiter);
             } else {
-                line.push(flow, take.amount.unsigned_abs(), waiter);
+                line.push(flow, amount.unsigned_abs(), waiter);
             }
         }
-        self.update(take.limit);
+        self.update(limit);
         ticket
     }
 
@@ -304,7 +339,7 @@ impl Wallet {
             let first = line.front()?;
             let want = line.iter().map(|waiter| waiter.amount).fold(0, i64::saturating_add);
             let until = line.iter().map(|waiter| waiter.until).max().unwrap_or(first.until);
-            Some(Ask { need: first.amount, want, until })
+            Some(Ask { need: first.amount, want, until, urgent: line.is_front_light() })
         });
         if let Some(lease) = self.lease(limit) {
             lease.wait(ask);
@@ -327,6 +362,10 @@ impl Wallet {
         for answer in answers {
             let Some(lease) = self.lease(answer.limit) else { continue };
             lease.answered(answer, now);
+            // Where someone waits, what is in hand is that one's already.
+            let urgent = !lease.is_awaited() && lease.yields(i64::MAX);
+            self.urgent |= urgent;
+            let Some(lease) = self.leases.get(answer.limit as usize) else { continue };
             let not_before = lease.not_before();
             wake.extend(self.next(answer.limit, now));
             if not_before > now {
@@ -373,6 +412,7 @@ impl Wallet {
 
     /// Adds what each home should hear now to its entry of `out`; `ticked` after a tick.
     pub fn reports(&mut self, ticked: bool, out: &mut [Vec<Report>]) {
+        self.urgent = false;
         for limit in self.active.iter() {
             let at = limit as usize;
             if let (Some(lease), Some(kind)) = (self.leases.get_mut(at), self.limits.get(at))
@@ -405,7 +445,8 @@ mod tests {
     /// A grant; who is called.
     fn granted(wallet: &mut Wallet, limit: LimitId, granted: i64) -> Vec<Ticket> {
         let mut wake = Vec::new();
-        let answer = Answer { limit, granted, free: 0, not_before: 0, solicited: true };
+        let answer =
+            Answer { limit, granted, free: 0, not_before: 0, solicited: true, recall: 0, spare: false };
         wallet.answers(&[answer], 0, &mut wake);
         wake
     }
@@ -414,8 +455,8 @@ mod tests {
     fn one_collects() -> (Wallet, Ticket, Ticket) {
         let mut wallet = wallet();
         assert_eq!(wallet.take([A, B].into_iter(), None, 0), Err(Lack::Wait(0)));
-        let first = wallet.wait(A, UNTIL, flow(1), None);
-        let second = wallet.wait(B, UNTIL, flow(2), None);
+        let first = wallet.wait([A, B].into_iter(), 0, UNTIL, flow(1), None);
+        let second = wallet.wait([A, B].into_iter(), 1, UNTIL, flow(2), None);
         assert_eq!(granted(&mut wallet, 0, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Err(Lack::Wait(1)));
         assert_eq!(wallet.leave(0, first, false, 0), None);
@@ -428,7 +469,7 @@ mod tests {
         let (mut wallet, first, second) = one_collects();
         assert_eq!(wallet.take([A].into_iter(), None, 0), Err(Lack::Wait(0)), "it is kept");
         assert_eq!(wallet.remaining(0), 5);
-        assert_eq!(wallet.wait(B, UNTIL, flow(1), Some(first)), first);
+        assert_eq!(wallet.wait([A, B].into_iter(), 1, UNTIL, flow(1), Some(first)), first);
         assert_eq!(granted(&mut wallet, 1, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Ok(()));
         assert_eq!(wallet.leave(1, first, true, 0), None);
@@ -440,7 +481,7 @@ mod tests {
     #[test]
     fn what_was_kept_is_others_once_it_gives_up() {
         let (mut wallet, first, _) = one_collects();
-        let third = wallet.wait(A, UNTIL, flow(3), None);
+        let third = wallet.wait([A].into_iter(), 0, UNTIL, flow(3), None);
         let mut wake = Vec::new();
         wallet.stop(first, 0, &mut wake);
         assert_eq!(wake, [third]);
@@ -453,7 +494,7 @@ mod tests {
         assert_eq!(granted(&mut wallet, 1, 5), [second]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(second), 0), Err(Lack::Wait(0)));
         assert!(wallet.collects(Some(first)) && !wallet.collects(Some(second)));
-        assert_ne!(wallet.wait(A, UNTIL, flow(2), Some(second)), second);
+        assert_ne!(wallet.wait([A, B].into_iter(), 0, UNTIL, flow(2), Some(second)), second);
     }
 
     #[test]

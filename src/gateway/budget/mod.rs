@@ -22,7 +22,7 @@ use coo_shards::{
         home::{Home, To},
         relay::{StoreAnswer, StoreReport},
         stalls::Stalls,
-        wallet::{Take, Ticket, Wallet},
+        wallet::{Ticket, Wallet},
     },
     fair::Flow,
     mesh::Port,
@@ -271,6 +271,13 @@ impl Budget {
         }
     }
 
+    /// The same where a home waits for what was given back.
+    fn report_urgent(&self) {
+        if self.wallet.borrow().is_urgent() {
+            self.report(false, self.now());
+        }
+    }
+
     fn answer(&self, mut answers: Vec<To>, now: Millis) {
         answers.sort_by_key(|(shard, _)| *shard);
         for group in answers.chunk_by(|(a, _), (b, _)| a == b) {
@@ -288,6 +295,7 @@ impl Budget {
         let mut wake = Vec::new();
         self.wallet.borrow_mut().answers(answers, now, &mut wake);
         self.wake(wake);
+        self.report_urgent();
     }
 
     fn send(&self, to: usize, note: Note) {
@@ -402,11 +410,12 @@ impl Budget {
         }
     }
 
-    /// Gets in line for `take`; `None` where too many are waiting already, and none of them for one who has more
+    /// Gets in line for `limit`; `None` where too many are waiting already, and none of them for one who has more
     /// waiting than this.
     fn get_in_line(
         &self,
-        take: Take,
+        reservation: &reserve::Reservation,
+        limit: LimitId,
         until: Millis,
         flow: Flow,
         collecting: Option<&Collecting<'_>>,
@@ -417,18 +426,19 @@ impl Budget {
             if self.rules.queue == 0 {
                 return None;
             }
-            let turned_away = wallet.make_room(take.limit, flow)?;
+            let turned_away = wallet.make_room(limit, flow)?;
             if let Some(waiter) = waiters.get(&turned_away) {
                 waiter.hear(Heard::TurnedAway);
             }
         }
         let had = collecting.map(|collecting| collecting.ticket);
-        let ticket = wallet.wait(take, until, flow, had);
+        let takes = reservation.takes().map(|(take, _)| take);
+        let ticket = wallet.wait(takes, limit, until, flow, had);
         let waiter = Rc::<Waiter>::default();
         waiters.insert(ticket, Rc::clone(&waiter));
         drop((waiters, wallet));
         self.report(false, self.now());
-        Some(Line { budget: self, limit: take.limit, ticket, waiter, served: Cell::new(false) })
+        Some(Line { budget: self, limit, ticket, waiter, served: Cell::new(false) })
     }
 }
 

@@ -284,9 +284,10 @@ impl Budget {
                 return Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
             }
             if let Lacking::Limit(Lack::Wait(limit) | Lack::Later(limit, _)) = lack {
-                let Some(take) = reservation.find(limit) else { return Err(GatewayError::Internal) };
                 let refused = |now| Err(refusal(spender.snapshot, lack, at.saturating_sub(now)));
-                let Some(line) = self.get_in_line(take, until, spender.flow, collecting.as_ref()) else {
+                let Some(line) =
+                    self.get_in_line(&reservation, limit, until, spender.flow, collecting.as_ref())
+                else {
                     return refused(now);
                 };
                 let left = std::time::Duration::from_millis(until.saturating_sub(now));

@@ -204,6 +204,7 @@ impl Budget {
         if !wake.is_empty() {
             self.wake(wake);
         }
+        self.report_urgent();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::budget::{
 
 const TICK: Millis = 20;
 /// A start that is no multiple of anything.
-const START: Millis = 1_795_594_226_123;
+pub(super) const START: Millis = 1_795_594_226_123;
 
 enum Event {
     Arrive,
@@ -35,28 +35,30 @@ struct Shard {
 }
 
 /// What is tried.
-struct Case {
-    shards: usize,
-    limits: Vec<Limit>,
+pub(super) struct Case {
+    pub(super) shards: usize,
+    pub(super) limits: Vec<Limit>,
     /// Per second.
-    rate: f64,
+    pub(super) rate: f64,
     /// Percent of arrivals that come to shard 0.
-    skew: u64,
+    pub(super) skew: u64,
+    /// For so long at first, all of them do.
+    pub(super) split_after: Millis,
     /// Of each limit: least and most that a request takes.
-    takes: Vec<(u64, u64)>,
+    pub(super) takes: Vec<(u64, u64)>,
     /// Percent of a taken amount that turns out to be used, at least.
-    used: u64,
+    pub(super) used: u64,
     /// Longest request.
-    duration: Millis,
+    pub(super) duration: Millis,
     /// Longest delay of a message.
-    delay: Millis,
+    pub(super) delay: Millis,
     /// Percent of ticks that stall a shard.
-    stalls: u64,
-    length: Millis,
-    patience: Millis,
+    pub(super) stalls: u64,
+    pub(super) length: Millis,
+    pub(super) patience: Millis,
 }
 
-struct World {
+pub(super) struct World {
     case: Case,
     rng: Rng,
     now: Millis,
@@ -69,12 +71,19 @@ struct World {
     /// By limit: what was really spent, when.
     spends: Vec<Vec<(Millis, i64)>>,
     arrivals: Vec<Vec<(Millis, i64)>>,
+    /// What whole milliseconds left out of the times between arrivals.
+    lag: f64,
     held: i64,
     most_held: i64,
+    /// What was taken, when and on which shard; of the last limit.
+    pub(super) served: Vec<(Millis, usize, i64)>,
+    /// So many units were held for so many milliseconds; of the last limit, since the split.
+    pub(super) in_use: i64,
+    last_change: Millis,
 }
 
 impl World {
-    fn new(case: Case, seed: u64) -> Self {
+    pub(super) fn new(case: Case, seed: u64) -> Self {
         let limits: Arc<[Limit]> = case.limits.clone().into();
         let shard = |index| Shard {
             wallet: Wallet::new(limits.clone()),
@@ -92,8 +101,12 @@ impl World {
             lanes: HashMap::new(),
             spends: vec![Vec::new(); limits.len()],
             arrivals: vec![Vec::new(); limits.len()],
+            lag: 0.0,
             held: 0,
             most_held: 0,
+            served: Vec::new(),
+            in_use: 0,
+            last_change: START,
             case,
         };
         for shard in 0..world.case.shards {
@@ -118,7 +131,7 @@ impl World {
         self.at(when, event);
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         while let Some((Reverse(when), _, slot)) = self.events.pop() {
             self.now = when;
             if when > START + self.case.length {
@@ -145,8 +158,10 @@ impl World {
         match event {
             Event::Arrive => {
                 let gap = -self.rng.unit().max(1e-9).ln() * 1000.0 / self.case.rate;
-                self.at(now + gap as u64, Event::Arrive);
-                let skewed = self.rng.chance(self.case.skew);
+                self.lag += gap;
+                self.at(now + self.lag as u64, Event::Arrive);
+                self.lag = self.lag.fract();
+                let skewed = now < START + self.case.split_after || self.rng.chance(self.case.skew);
                 let shard = if skewed { 0 } else { self.rng.below(self.case.shards as u64) as usize };
                 let takes: Vec<Take> = (0..self.case.takes.len())
                     .map(|limit| {
@@ -183,6 +198,7 @@ impl World {
                 let mut wake = Vec::new();
                 self.shards[shard].wallet.answers(&answers, now, &mut wake);
                 self.wake(shard, wake);
+                self.report_urgent(shard);
             }
             Event::Settle(shard, uses, taken) => {
                 let mut wake = Vec::new();
@@ -190,11 +206,12 @@ impl World {
                     let period = self.case.limits[take.limit as usize].period;
                     let change = if period == Period::Held { -take.amount } else { used - take.amount };
                     if period == Period::Held {
-                        self.held -= take.amount;
+                        self.hold(-take.amount);
                     }
                     wake.extend(self.shards[shard].wallet.settle(take.limit, change, taken, now));
                 }
                 self.wake(shard, wake);
+                self.report_urgent(shard);
             }
             Event::GiveUp(shard, ticket) => {
                 if let Some((limit, _)) = self.shards[shard].waiting.remove(&ticket) {
@@ -240,8 +257,8 @@ impl World {
                 for (take, used) in &uses {
                     self.spends[take.limit as usize].push((now, *used));
                     if self.case.limits[take.limit as usize].period == Period::Held {
-                        self.held += take.amount;
-                        self.most_held = self.most_held.max(self.held);
+                        self.hold(take.amount);
+                        self.served.push((now, shard, take.amount));
                     }
                 }
                 let ends = now + self.rng.below(self.case.duration + 1);
@@ -249,8 +266,8 @@ impl World {
             }
             Err(_) => {
                 if let Some(limit) = waits {
-                    let take = *takes.iter().find(|take| take.limit == limit).unwrap();
-                    let ticket = self.shards[shard].wallet.wait(take, until, flow, had);
+                    let ticket =
+                        self.shards[shard].wallet.wait(takes.iter().copied(), limit, until, flow, had);
                     self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                     self.at(until, Event::GiveUp(shard, ticket));
                     self.report(shard, false);
@@ -265,6 +282,20 @@ impl World {
             if let Some((limit, asked)) = self.shards[shard].waiting.remove(&ticket) {
                 self.attempt(shard, asked, Some((limit, ticket)));
             }
+        }
+    }
+
+    fn hold(&mut self, change: i64) {
+        let since = self.last_change.max(START + self.case.split_after);
+        self.in_use += self.held * self.now.saturating_sub(since) as i64;
+        self.last_change = self.now;
+        self.held += change;
+        self.most_held = self.most_held.max(self.held);
+    }
+
+    fn report_urgent(&mut self, shard: usize) {
+        if self.shards[shard].wallet.is_urgent() {
+            self.report(shard, false);
         }
     }
 
@@ -289,7 +320,7 @@ impl World {
     }
 
     /// B1 for each limit; what was spent of `binding`, and what 98 % of the limit could have served.
-    fn judge(&self, seed: u64, binding: usize) -> (i64, i64) {
+    pub(super) fn judge(&self, seed: u64, binding: usize) -> (i64, i64) {
         for (limit, spends) in self.case.limits.iter().zip(&self.spends) {
             if let Period::Sliding(window) = limit.period {
                 let worst = worst(spends, window);
@@ -329,6 +360,7 @@ fn case(rng: &mut Rng) -> Case {
         limits: Vec::new(),
         rate: 0.0,
         skew: [0, 50, 100][rng.below(3) as usize],
+        split_after: 0,
         takes: Vec::new(),
         used: 100,
         duration: 3_000,

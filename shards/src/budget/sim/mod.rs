@@ -3,6 +3,7 @@
 
 mod alone;
 mod cluster;
+mod even;
 mod faults;
 mod requests;
 mod rng;
