@@ -16,8 +16,9 @@ use coo_bench::simulate::{self, KeyLimits, RecordSettings, Settings};
 const KEY: &str = "sk-simulated";
 const TIGHT_KEY: &str = "sk-tight";
 
-/// Runs the tests in `script` against a simulator, which must have at least `least` of them.
-fn drive(script: &str, least: u32) {
+/// Runs the tests in `script` against a simulator, which must be at least `least`. `streams` is whether any of its
+/// answers do.
+fn drive(script: &str, least: u32, streams: bool) {
     let python = sdk::installed("venv/bin/python");
     sdk::installed("venv/installed");
     let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
@@ -38,21 +39,27 @@ fn drive(script: &str, least: u32) {
     assert!(output.status.success(), "{text}");
     assert!(sdk::number(&text, "\nRan ").is_some_and(|n| n >= least), "too few tests ran: {text}");
     let record = simulator.record();
-    assert!(record.iter().any(|one| one.stream && one.complete && one.completion_tokens > 0), "{record:?}");
+    let streamed = record.iter().any(|one| one.stream && one.complete && one.completion_tokens > 0);
+    assert_eq!(streamed, streams, "{record:?}");
     simulator.stop();
 }
 
 #[test]
 fn the_python_sdk_of_anthropic_understands_the_simulator() {
-    drive("test_anthropic.py", 12);
+    drive("test_anthropic.py", 12, true);
 }
 
 #[test]
 fn the_python_sdk_of_google_understands_the_simulator() {
-    drive("test_gemini.py", 12);
+    drive("test_gemini.py", 12, true);
 }
 
 #[test]
 fn the_python_sdk_of_cohere_understands_the_simulator() {
-    drive("test_cohere.py", 10);
+    drive("test_cohere.py", 10, true);
+}
+
+#[test]
+fn the_python_sdk_of_voyage_understands_the_simulator() {
+    drive("test_voyage.py", 8, false);
 }

@@ -19,6 +19,7 @@ use super::{
     reply::Reply,
     settings::{MAX_ANSWER_TOKENS, Settings},
     shard::{Live, Shard},
+    voyage,
 };
 
 /// What a request chose for itself with the header `x-sim`, such as
@@ -73,6 +74,7 @@ pub(crate) enum Api {
     Anthropic,
     Gemini,
     Cohere,
+    Voyage,
 }
 
 impl Api {
@@ -87,6 +89,8 @@ impl Api {
             Api::Anthropic
         } else if under("/v2") {
             Api::Cohere
+        } else if under(voyage::ROOT) {
+            Api::Voyage
         } else {
             Api::OpenAi
         }
@@ -100,6 +104,7 @@ impl Api {
             Api::Anthropic => anthropic::answer(call, wait),
             Api::Gemini => gemini::answer(call, wait),
             Api::Cohere => cohere::answer(call, wait),
+            Api::Voyage => voyage::answer(call, wait),
         }
     }
 }
@@ -168,7 +173,7 @@ pub(crate) async fn answer(
     let fields = Fields::of(&request.head, request.head_bytes());
     let api = Api::of(path, &fields);
     let key = match api {
-        Api::OpenAi | Api::Cohere => fields.bearer,
+        Api::OpenAi | Api::Cohere | Api::Voyage => fields.bearer,
         // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.
         Api::Anthropic => fields.x_api_key.or(fields.bearer),
         Api::Gemini => fields.x_goog_api_key.or_else(|| parameter(query, "key")),
@@ -340,6 +345,7 @@ mod tests {
             ("/v1beta/models", &plain, Api::Gemini),
             ("/v1beta/models/gemini-2.5-flash:generateContent", &plain, Api::Gemini),
             ("/v2/chat", &plain, Api::Cohere),
+            ("/voyage/v1/embeddings", &plain, Api::Voyage),
             ("/v1/models", &google, Api::Gemini),
             ("/v1/models/gemini-2.5-flash:streamGenerateContent", &plain, Api::Gemini),
         ] {

@@ -61,6 +61,35 @@ pub(crate) fn embed(input: &Input<'_>, dimensions: usize) -> Vec<f32> {
     vector
 }
 
+/// A vector in small numbers, by the name of their type: its scale rarely overflows; the binary ones take signs, eight
+/// in a number.
+pub(crate) fn quantized(vector: &[f32], kind: &str) -> Option<Vec<i64>> {
+    let scaled = |x: f32| (f64::from(x) * 512.0).clamp(-128.0, 127.0) as i64;
+    let bits = |group: &[f32]| group.iter().fold(0i64, |bits, x| bits << 1 | i64::from(*x > 0.0));
+    Some(match kind {
+        "int8" => vector.iter().map(|x| scaled(*x)).collect(),
+        "uint8" => vector.iter().map(|x| scaled(*x) + 128).collect(),
+        "ubinary" => vector.chunks(8).map(bits).collect(),
+        "binary" => vector.chunks(8).map(|group| bits(group) - 128).collect(),
+        _ => return None,
+    })
+}
+
+/// The documents nearest to the query, the nearest first, `top` of them at most: their places, and from 0 to 1 how
+/// near they are.
+pub(crate) fn rank(query: &str, documents: &[&str], top: Option<i64>) -> Vec<(usize, f32)> {
+    const DIMENSIONS: usize = 1024;
+    let asked = embed(&Input::Text(query), DIMENSIONS);
+    let near = |text: &&str| -> f32 {
+        let other = embed(&Input::Text(text), DIMENSIONS);
+        asked.iter().zip(other).map(|(x, y)| x * y).sum::<f32>().clamp(0.0, 1.0)
+    };
+    let mut scores: Vec<(usize, f32)> = documents.iter().map(near).enumerate().collect();
+    scores.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    scores.truncate(top.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
+    scores
+}
+
 fn hash(word: &str) -> u64 {
     word.chars()
         .flat_map(char::to_lowercase)

@@ -76,24 +76,18 @@ pub(super) fn embed(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> 
     Ok(Reply { prompt_tokens: tokens as u64, ..whole(&answer, wait, fault) })
 }
 
-/// A vector as `kind` has it. The small ones take the sign, or a scale that rarely overflows.
+/// A vector as `kind` has it.
 fn encoded(vector: &[f32], kind: &str) -> Option<Value> {
-    let scaled = |x: f32| (f64::from(x) * 512.0).clamp(-128.0, 127.0) as i64;
-    let bits = |group: &[f32]| group.iter().fold(0i64, |bits, x| bits << 1 | i64::from(*x > 0.0));
-    Some(match kind {
-        "float" => vector.into(),
-        "int8" => vector.iter().map(|x| scaled(*x)).collect(),
-        "uint8" => vector.iter().map(|x| scaled(*x) + 128).collect(),
-        "ubinary" => vector.chunks(8).map(bits).collect(),
-        "binary" => vector.chunks(8).map(|group| bits(group) - 128).collect(),
+    match kind {
+        "float" => Some(vector.into()),
         "base64" => {
             let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
             let mut out = Vec::new();
             vector::base64_encode(&mut out, &bytes);
-            String::from_utf8_lossy(&out).into()
+            Some(String::from_utf8_lossy(&out).into())
         }
-        _ => return None,
-    })
+        small => vector::quantized(vector, small).map(Into::into),
+    }
 }
 
 /// Ranks documents by the words they have in common with the query.
@@ -107,17 +101,10 @@ pub(super) fn rerank(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError>
     let top = fields::integer(&fields, "top_n", 1, i64::MAX)?;
     let tokens: usize = documents.iter().map(|text| Input::Text(text).tokens()).sum();
     super::spend(call, model, tokens)?;
-    let dimensions = OLD_DIMENSIONS as usize;
-    let asked = vector::embed(&Input::Text(query), dimensions);
-    let near = |text: &&str| -> f32 {
-        let other = vector::embed(&Input::Text(text), dimensions);
-        asked.iter().zip(other).map(|(x, y)| x * y).sum::<f32>().clamp(0.0, 1.0)
-    };
-    let mut scores: Vec<(usize, f32)> = documents.iter().map(near).enumerate().collect();
-    scores.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    scores.truncate(top.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
-    let results: Vec<Value> =
-        scores.iter().map(|(index, score)| json!({"index": index, "relevance_score": score})).collect();
+    let results: Vec<Value> = vector::rank(query, &documents, top)
+        .iter()
+        .map(|(index, score)| json!({"index": index, "relevance_score": score}))
+        .collect();
     let units = documents.len().div_ceil(UNIT);
     let answer = json!({
         "id": super::uuid(&call.shard.rng), "results": results,
