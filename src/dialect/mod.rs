@@ -13,6 +13,7 @@ pub mod claude;
 pub mod estimate;
 pub mod gemini;
 pub mod json;
+pub mod media;
 pub mod openai;
 pub mod provider_error;
 pub mod ratelimit;

@@ -15,3 +15,18 @@ pub struct ProviderError {
     /// What the provider said.
     pub message: String,
 }
+
+/// The longest text of a body in nobody's dialect that is shown, in characters.
+const SHOWN: usize = 300;
+
+/// What to show of a body that is not in the provider's dialect, such as that of a proxy before it: its text, if it is
+/// one for people.
+#[must_use]
+pub fn shown(status: u16, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.is_empty() || text.starts_with(['<', '{', '[']) {
+        return format!("The provider answered with status {status}.");
+    }
+    text.chars().take(SHOWN).collect()
+}

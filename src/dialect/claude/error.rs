@@ -7,13 +7,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::dialect::provider_error::ProviderError;
+use crate::dialect::provider_error::{ProviderError, shown};
 
 /// The status to give for an error in a stream, which has none.
 pub const IN_STREAM: u16 = 0;
-
-/// The longest text of a body that is not Claude's that is shown, in characters.
-const SHOWN: usize = 300;
 
 /// Claude's `type`, and the status that its table gives it.
 const KINDS: [(&str, u16); 11] = [
@@ -107,16 +104,6 @@ fn param(message: &str) -> Option<&'static str> {
     PARAMS.iter().find(|(claudes, _)| *claudes == field).map(|(_, openais)| *openais)
 }
 
-/// What to show of a body that is not Claude's: its text, if it is one for people.
-fn shown(status: u16, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    if text.is_empty() || text.starts_with(['<', '{', '[']) {
-        return format!("The provider answered with status {status}.");
-    }
-    text.chars().take(SHOWN).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +195,6 @@ mod tests {
             let error = read_error(status, body.as_bytes());
             assert_eq!((error.status, error.message), (wanted, message));
         }
-        assert_eq!(read_error(500, "é".repeat(1000).as_bytes()).message.chars().count(), SHOWN);
+        assert_eq!(read_error(500, "é".repeat(1000).as_bytes()).message.chars().count(), 300);
     }
 }
