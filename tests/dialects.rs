@@ -20,6 +20,8 @@ llm_providers:
   - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream]}}
   - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-ant-upstream], limits: {{max_tokens: 777}}}}
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [g-upstream]}}
+  - {{id: cohere, type: cohere, base_url: 'http://{at}', api_keys: [co-upstream]}}
+  - {{id: voyage, type: voyage, base_url: 'http://{at}', api_keys: [pa-upstream]}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{{policy}}}
 "
@@ -169,4 +171,134 @@ fn tokens_are_counted_for_anthropics_clients() {
     let counted = post(&gateway, "/v1/messages/count_tokens", &bearer(), &body.replace("openai:", "claude:"));
     assert_eq!(counted.json()["input_tokens"], 42, "{}", counted.text());
     assert!(provider.seen()[0].head.starts_with("POST /v1/messages/count_tokens "));
+}
+
+const COHERES: &str = r#"{"id":"c14c","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"Hello!"}]},"usage":{"billed_units":{"input_tokens":9,"output_tokens":3},"tokens":{"input_tokens":71,"output_tokens":3}}}"#;
+
+#[test]
+fn cohere_is_asked_by_every_client() {
+    let provider = Provider::start(|_, stream| respond(stream, COHERES));
+    let gateway = gateway(&provider, "");
+    let message = r#"[{"role":"user","content":"hi"}]"#;
+    let head = format!("{}OpenAI-Beta: x\r\ntraceparent: 00-ab-cd-01\r\n", bearer());
+    for (path, body, sent, text) in [
+        (
+            "/v1/chat/completions",
+            format!(r#"{{"model":"cohere:command-a-03-2025","messages":{message},"top_p":0.5,"stop":"x"}}"#),
+            format!(r#"{{"model":"command-a-03-2025","messages":{message},"p":0.5,"stop_sequences":["x"]}}"#),
+            "/choices/0/message/content",
+        ),
+        (
+            "/v1/messages",
+            format!(r#"{{"model":"cohere:command-a-03-2025","max_tokens":5,"messages":{message}}}"#),
+            format!(r#"{{"model":"command-a-03-2025","messages":{message},"max_tokens":5}}"#),
+            "/content/0/text",
+        ),
+        (
+            "/v1/responses",
+            r#"{"model":"cohere:command-a-03-2025","input":"hi"}"#.to_owned(),
+            format!(r#"{{"model":"command-a-03-2025","messages":{message}}}"#),
+            "/output/0/content/0/text",
+        ),
+    ] {
+        let reply = post(&gateway, path, &head, &body);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        assert_eq!(reply.json().pointer(text), Some(&"Hello!".into()), "{}", reply.text());
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with("POST /v2/chat HTTP/1.1\r\n"), "{}", seen.head);
+        assert_eq!(seen.header("authorization").as_deref(), Some("Bearer co-upstream"));
+        assert_eq!(seen.header("traceparent").as_deref(), Some("00-ab-cd-01"));
+        assert_eq!(seen.header("openai-beta"), None);
+        assert_eq!(String::from_utf8(seen.body).unwrap(), sent);
+    }
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"cohere\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (27.0, 9.0), "as they are billed");
+    let refused = post(
+        &gateway,
+        "/v1/chat/completions",
+        &bearer(),
+        &format!(r#"{{"model":"cohere:command-a-03-2025","messages":{message},"logit_bias":{{"1":1}}}}"#),
+    );
+    assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_parameter"));
+    let count = format!(r#"{{"model":"cohere:command-a-03-2025","messages":{message}}}"#);
+    let counted = post(&gateway, "/v1/messages/count_tokens", &bearer(), &count);
+    assert!(counted.json()["input_tokens"].as_u64() > Some(0), "{}", counted.text());
+}
+
+#[test]
+fn vectors_and_ranks_are_asked_of_those_who_have_them() {
+    let provider = Provider::start(|seen, stream| {
+        let body = match (seen.head.contains("rerank"), seen.head.contains("/v2/")) {
+            (true, true) => {
+                r#"{"id":"r","results":[{"index":1,"relevance_score":0.98}],"meta":{"billed_units":{"search_units":1}}}"#
+            }
+            (true, false) => {
+                r#"{"object":"list","data":[{"index":1,"relevance_score":0.98}],"model":"m","usage":{"total_tokens":8}}"#
+            }
+            (false, true) => {
+                r#"{"id":"e","embeddings":{"float":[[0.50]]},"meta":{"billed_units":{"input_tokens":8}}}"#
+            }
+            (false, false) => {
+                r#"{"object":"list","data":[{"object":"embedding","embedding":[0.50],"index":0}],"model":"m","usage":{"total_tokens":8}}"#
+            }
+        };
+        respond(stream, body)
+    });
+    let gateway = gateway(&provider, "");
+    let embedded = |provider: &str| {
+        format!(
+            r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":[0.50]}}],"model":"{provider}","usage":{{"prompt_tokens":8,"total_tokens":8}}}}"#
+        )
+    };
+    let ranked = r#"[{"index":1,"relevance_score":0.98,"document":{"text":"b"}}]"#;
+    for (path, body, at, sent, got) in [
+        (
+            "/v1/embeddings",
+            r#"{"model":"cohere:m","input":"a","dimensions":8}"#,
+            "/v2/embed",
+            r#"{"model":"m","input_type":"search_document","texts":["a"],"embedding_types":["float"],"output_dimension":8}"#,
+            embedded("m"),
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model":"voyage:m","input":"a","dimensions":8,"encoding_format":"float"}"#,
+            "/v1/embeddings",
+            r#"{"model":"m","input":["a"],"output_dimension":8}"#,
+            embedded("m"),
+        ),
+        (
+            "/v1/rerank",
+            r#"{"model":"cohere:m","query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true}"#,
+            "/v2/rerank",
+            r#"{"model":"m","query":"q","documents":["a","b"],"top_n":1}"#,
+            format!(
+                r#"{{"id":"r","model":"m","results":{ranked},"meta":{{"billed_units":{{"search_units":1}}}}}}"#
+            ),
+        ),
+        (
+            "/v1/rerank",
+            r#"{"model":"voyage:m","query":"q","documents":["a","b"],"top_k":1,"truncation":true}"#,
+            "/v1/rerank",
+            r#"{"model":"m","query":"q","documents":["a","b"],"top_k":1,"truncation":true}"#,
+            r#"{"object":"list","model":"m","data":[{"index":1,"relevance_score":0.98}],"usage":{"total_tokens":8}}"#
+                .to_owned(),
+        ),
+    ] {
+        let reply = post(&gateway, path, &bearer(), body);
+        assert_eq!((reply.status, reply.text()), (200, got), "{body}");
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with(&format!("POST {at} HTTP/1.1\r\n")), "{}", seen.head);
+        assert_eq!(String::from_utf8(seen.body).unwrap(), sent);
+    }
+    let refused = post(&gateway, "/v1/chat/completions", &bearer(), &chat_body("voyage:m"));
+    assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_endpoint"));
+    let refused =
+        post(&gateway, "/v1/rerank", &bearer(), r#"{"model":"gemini:m","query":"q","documents":["a"]}"#);
+    assert_eq!(refused.error_code(), "unsupported_endpoint");
+    let body = r#"{"model":"voyage:m","query":"q","documents":["a"],"rank_fields":["x"]}"#;
+    let refused = post(&gateway, "/v1/rerank", &bearer(), body);
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &"rank_fields".into()));
+    assert_eq!(provider.seen().len(), 4);
+    let tokens = |provider| gateway.metric("coo_llm_tokens_total", &["type=\"input\"", provider]);
+    assert_eq!((tokens("provider=\"voyage\""), tokens("provider=\"cohere\"")), (16.0, 8.0));
 }

@@ -27,7 +27,7 @@ upstream: {{timeouts: {{first_byte: 1s, between_bytes: 1s}}}}
 llm_providers:
   - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001], models: [gpt-4o-mini, text-embedding-3-small]}}
   - {{id: tight, type: custom, base_url: 'http://{at}/v1', api_keys: [sk-tight]}}
-  - {{id: unbuilt, type: cohere, base_url: 'http://{at}/v1', api_keys: [none]}}
+  - {{id: unbuilt, type: replicate, base_url: 'http://{at}/v1', api_keys: [none]}}
 api_keys:
   - {{id: tester, key: {KEY}}}
   - {{id: limited, key: sk-limited-0123456789, allowed_providers: [tight]}}
@@ -77,9 +77,9 @@ fn the_node_sdk_works_unmodified() {
     });
 }
 
-/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's and Google's dialect.
-#[test]
-fn every_client_speaks_to_every_provider() {
+/// Runs a script of the official clients against a gateway with a provider of each dialect behind it; it must have at
+/// least so many tests.
+fn drive_to_every_provider(script: &str, least: u32) {
     let tokens = "24".parse().unwrap();
     let simulator = simulate::start(Settings { answer_tokens: tokens, ..Settings::default() }).unwrap();
     let at = simulator.addr();
@@ -91,6 +91,8 @@ llm_providers:
   - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: cohere, type: cohere, base_url: 'http://{at}/v2', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: voyage, type: voyage, base_url: 'http://{at}/voyage/v1', api_keys: [sk-upstream-key-0000000001]}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{retry: {{max_attempts: 1}}}}
 "
@@ -98,7 +100,7 @@ policy: {{retry: {{max_attempts: 1}}}}
         &[],
     );
     let output = Command::new(installed("venv/bin/python"))
-        .arg(file("tests/sdk/python/test_matrix.py"))
+        .arg(file("tests/sdk/python").join(script))
         .env("GATEWAY", gateway.addr.to_string())
         .env("SIMULATOR", at.to_string())
         .env("API_KEY", KEY)
@@ -111,6 +113,19 @@ policy: {{retry: {{max_attempts: 1}}}}
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     print!("{text}");
     assert!(output.status.success(), "{text}\nthe gateway said:\n{}", gateway.stderr.lock().unwrap());
-    assert!(number(&text, "\nRan ").is_some_and(|n| n > 100), "too few tests ran: {text}");
+    assert!(number(&text, "\nRan ").is_some_and(|n| n >= least), "too few tests ran: {text}");
     simulator.stop();
+}
+
+/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's, Google's and Cohere's
+/// dialect.
+#[test]
+fn every_client_speaks_to_every_provider() {
+    drive_to_every_provider("test_matrix.py", 150);
+}
+
+/// The clients that embed and rank, to providers that have these and no OpenAI.
+#[test]
+fn every_client_embeds_and_ranks_at_every_provider() {
+    drive_to_every_provider("test_vectors.py", 7);
 }

@@ -61,8 +61,8 @@ const TYPES: [Facts; 13] = {
         facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1",           false),
         facts(HuggingFace, "huggingface", Some("https://router.huggingface.co/v1"),                   "/v1",           true),
         facts(Mistral,     "mistral",     Some("https://api.mistral.ai/v1"),                          "/v1",           true),
-        facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           false),
-        facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1",           false),
+        facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           true),
+        facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1",           true),
         facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1",       true),
         facts(Custom,      "custom",      None,                                                       "/v1",           true),
     ]

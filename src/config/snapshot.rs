@@ -185,7 +185,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Model name prefixes of the providers' own models, for bare names that no provider lists.
-const FAMILIES: [(&str, ProviderType); 18] = [
+const FAMILIES: [(&str, ProviderType); 20] = [
     ("gpt-", ProviderType::OpenAi),
     ("chatgpt-", ProviderType::OpenAi),
     ("o1", ProviderType::OpenAi),
@@ -203,6 +203,9 @@ const FAMILIES: [(&str, ProviderType); 18] = [
     ("command-", ProviderType::Cohere),
     ("embed-", ProviderType::Cohere),
     ("voyage-", ProviderType::Voyage),
+    // Cohere's have a word there.
+    ("rerank-1", ProviderType::Voyage),
+    ("rerank-2", ProviderType::Voyage),
     ("rerank-", ProviderType::Cohere),
 ];
 
@@ -321,7 +324,11 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
             let before = |method: &str| format!("{method} {}", provider.base_url.path).into_bytes();
             let around = (before("POST"), after(true));
             let at = |path: &str| [&around.0, path.as_bytes(), &around.1].concat();
-            let chat = if provider.kind == ProviderType::Claude { "/messages" } else { "/chat/completions" };
+            let chat = match provider.kind {
+                ProviderType::Claude => "/messages",
+                ProviderType::Cohere => "/chat",
+                _ => "/chat/completions",
+            };
             Key {
                 budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
                 masked: key.masked(),

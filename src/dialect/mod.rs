@@ -10,6 +10,7 @@
 
 pub mod chat;
 pub mod claude;
+pub mod cohere;
 pub mod estimate;
 pub mod gemini;
 pub mod json;
@@ -20,3 +21,4 @@ pub mod ratelimit;
 pub mod sse;
 pub mod translate;
 pub mod usage;
+pub mod voyage;

@@ -4,16 +4,18 @@
 //! both sides speak the same dialect, bytes go through as they are and nothing here is called.
 
 pub mod embeddings;
+pub mod rerank;
 pub mod stream;
 
 use embeddings::Wanted;
 
 use super::{
     chat::{Answer, Face, Losses, Malformed, Refused, Request},
-    claude, gemini,
+    claude, cohere, gemini,
     openai::{self, request::Endpoint},
     provider_error::ProviderError,
     usage::Usage,
+    voyage,
 };
 
 /// What a provider speaks.
@@ -25,6 +27,10 @@ pub enum Wire {
     Claude,
     /// Google's generateContent.
     Gemini,
+    /// Cohere's version 2.
+    Cohere,
+    /// Voyage's, which has no chat.
+    Voyage,
 }
 
 impl Wire {
@@ -43,13 +49,17 @@ impl Wire {
     pub fn serves(self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
-                true
+                self != Self::Voyage
             }
             Endpoint::Embeddings => self != Self::Claude,
+            Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }
     }
 }
+
+/// What is said to a chat that came to where there is none.
+const NO_CHAT: &str = "The provider of this model has no chat.";
 
 /// How requests are written.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +93,12 @@ pub fn request(
         Endpoint::ChatCompletions => openai::chat::read_request(body)?,
         Endpoint::Messages => claude::inbound::read_request(body)?,
         Endpoint::Responses => openai::responses::read_request(body)?,
+        Endpoint::Rerank => {
+            let wanted = rerank::request(body, wire, model, &mut losses, out)?;
+            return Ok((losses, wanted));
+        }
         _ => {
-            let wanted = embeddings::request(body, model, out)?;
+            let wanted = embeddings::request(body, wire, model, &mut losses, out)?;
             return Ok((losses, wanted));
         }
     };
@@ -96,6 +110,8 @@ pub fn request(
         }
         Wire::Claude => claude::write_request(&request, model, rules.max_tokens, &mut losses, out)?,
         Wire::Gemini => gemini::request::write_request(&request, model, &mut losses, out)?,
+        Wire::Cohere => cohere::write_request(&request, model, &mut losses, out)?,
+        Wire::Voyage => return Losses::refuse("model", NO_CHAT),
     }
     Ok((losses, Wanted::default()))
 }
@@ -107,17 +123,21 @@ pub fn request(
 pub fn answer(
     wire: Wire,
     body: &[u8],
-    (endpoint, wanted): (Endpoint, Wanted),
+    (endpoint, wanted): (Endpoint, &Wanted),
     face: &Face<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
-    if endpoint == Endpoint::Embeddings {
-        return embeddings::answer(body, face.model, wanted, out);
+    match endpoint {
+        Endpoint::Embeddings => return embeddings::answer(wire, body, face.model, wanted, out),
+        Endpoint::Rerank => return rerank::answer(wire, body, face, wanted, out),
+        _ => {}
     }
     let answer: Answer<'_> = match wire {
         Wire::OpenAi => openai::chat::read_answer(body)?,
         Wire::Claude => claude::read_answer(body)?,
         Wire::Gemini => gemini::answer::read_answer(body)?,
+        Wire::Cohere => cohere::read_answer(body)?,
+        Wire::Voyage => return Err(Malformed(NO_CHAT)),
     };
     match endpoint {
         Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
@@ -134,6 +154,8 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
         Wire::OpenAi => openai::chat::read_error(status, body),
         Wire::Claude => claude::read_error(status, body),
         Wire::Gemini => gemini::error::read_error(status, body),
+        Wire::Cohere => cohere::read_error(status, body),
+        Wire::Voyage => voyage::read_error(status, body),
     }
 }
 

@@ -77,8 +77,8 @@ pub struct Account {
     pub detail: Option<String>,
     /// Parameters that were left out, where that is allowed: a header's value.
     pub dropped: Option<String>,
-    /// What the answer to an embeddings request depends on, where it is translated.
-    pub embeddings: Wanted,
+    /// What the answer to embeddings or ranks depends on, where it is translated.
+    pub wanted: Wanted,
     /// Tokens used, as the provider counted them.
     pub usage: Option<Usage>,
     /// What was taken from limits for it.
@@ -124,7 +124,7 @@ impl Account {
             detail: None,
             usage: None,
             dropped: None,
-            embeddings: Wanted::default(),
+            wanted: Wanted::default(),
             reservation: None,
             refused: false,
             sent: false,
@@ -162,6 +162,7 @@ impl Account {
         swap(&mut self.first_token, &mut beside.first_token);
         swap(&mut self.detail, &mut beside.detail);
         swap(&mut self.dropped, &mut beside.dropped);
+        swap(&mut self.wanted, &mut beside.wanted);
         swap(&mut self.reservation, &mut beside.reservation);
         swap(&mut self.refused, &mut beside.refused);
         swap(&mut self.sent, &mut beside.sent);

@@ -50,6 +50,8 @@ pub fn wire(kind: ProviderType) -> Option<Wire> {
     match kind {
         ProviderType::Claude => Some(Wire::Claude),
         ProviderType::Gemini => Some(Wire::Gemini),
+        ProviderType::Cohere => Some(Wire::Cohere),
+        ProviderType::Voyage => Some(Wire::Voyage),
         kind if kind.is_built() => Some(Wire::OpenAi),
         _ => None,
     }
@@ -121,7 +123,10 @@ pub fn prepare<'r>(
         return Ok(Prepared { head, body: Body::Spliced(splice) });
     }
     let head = match wire {
-        Wire::OpenAi | Wire::Claude => key.chat_head().into(),
+        Wire::Cohere if endpoint == Endpoint::Embeddings => key.head_at("/embed").into(),
+        Wire::Voyage if endpoint == Endpoint::Embeddings => key.embeddings_head().into(),
+        Wire::Cohere | Wire::Voyage if endpoint == Endpoint::Rerank => key.head_at(endpoint.path()).into(),
+        Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
         Wire::Gemini if endpoint == Endpoint::Embeddings => {
             key.head_at(&gemini::model::path_embeddings(model)).into()
         }
@@ -137,8 +142,8 @@ pub fn prepare<'r>(
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
     let (losses, wanted) = translate::request(endpoint, body, wire, model, rules, &mut written)
         .map_err(GatewayError::Untranslatable)?;
-    if endpoint == Endpoint::Embeddings {
-        account.embeddings = Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted };
+    if matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank) {
+        account.wanted = Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted };
     }
     account.dropped = match losses.dropped() {
         [] => None,
@@ -170,6 +175,7 @@ pub fn with_face<R>(endpoint: Endpoint, account: &Account, with: impl FnOnce(&Fa
     let prefix = match endpoint {
         Endpoint::Messages => "msg_",
         Endpoint::Responses => "resp_",
+        Endpoint::Rerank => "rerank-",
         _ => "chatcmpl-",
     };
     // Unique on this shard, and on others but for the same nanosecond.
@@ -224,7 +230,7 @@ pub async fn whole(
     let mut status = answer.head.status;
     if status.is_success() {
         let translated = with_face(endpoint, account, |face| {
-            translate::answer(wire, &body, (endpoint, account.embeddings), face, &mut written)
+            translate::answer(wire, &body, (endpoint, &account.wanted), face, &mut written)
         });
         match translated {
             Ok(usage) => account.usage = usage,

@@ -212,7 +212,7 @@ api_keys:
     let base = if base.contains("[other]") {
         base.replace(
             "api_keys:\n",
-            "  - {id: other, type: custom, base_url: 'http://127.0.0.1:9/v1', api_keys: [x-other-key]}\n  - {id: anthropic, type: claude, api_keys: [x-claude-key]}\n  - {id: cohere, type: cohere, api_keys: [x-cohere-key]}\napi_keys:\n",
+            "  - {id: other, type: custom, base_url: 'http://127.0.0.1:9/v1', api_keys: [x-other-key]}\n  - {id: anthropic, type: claude, api_keys: [x-claude-key]}\n  - {id: replicate, type: replicate, api_keys: [x-replicate-key]}\napi_keys:\n",
         )
     } else {
         base

@@ -12,7 +12,7 @@ pub mod model;
 pub mod request;
 pub mod stream;
 mod thinking;
-mod write;
+pub(super) mod write;
 
 use crate::dialect::chat::{Message, Part, Request, Source};
 

@@ -30,7 +30,7 @@ pub enum Endpoint {
     Images,
     /// `POST /v1/audio/speech`
     Speech,
-    /// `POST /v1/rerank`, as Cohere, Jina and Together have it.
+    /// `POST /v1/rerank`, as Cohere, Jina, Together and Voyage have it.
     Rerank,
 }
 

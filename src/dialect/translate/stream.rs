@@ -3,7 +3,7 @@
 use super::Wire;
 use crate::dialect::{
     chat::{Face, Finish, Malformed, Piece},
-    claude, gemini,
+    claude, cohere, gemini,
     openai::{
         self,
         request::Endpoint,
@@ -33,6 +33,7 @@ enum Reader {
     OpenAi(openai::chat::StreamReader),
     Claude(claude::StreamReader),
     Gemini(gemini::stream::StreamReader),
+    Cohere(cohere::StreamReader),
 }
 
 enum Writer {
@@ -80,6 +81,7 @@ impl Reader {
             Self::OpenAi(reader) => reader.feed(input, each),
             Self::Claude(reader) => reader.feed(input, each),
             Self::Gemini(reader) => reader.feed(input, each),
+            Self::Cohere(reader) => reader.feed(input, each),
         }
     }
 
@@ -88,6 +90,7 @@ impl Reader {
             Self::OpenAi(reader) => reader.finish(each),
             Self::Claude(reader) => reader.finish(each),
             Self::Gemini(reader) => reader.finish(each),
+            Self::Cohere(reader) => reader.finish(each),
         }
     }
 }
@@ -108,9 +111,11 @@ impl Other {
     #[must_use]
     pub fn new(wire: Wire, endpoint: Endpoint, face: &Face<'_>, include_usage: bool) -> Self {
         let reader = match wire {
-            Wire::OpenAi => Reader::OpenAi(openai::chat::StreamReader::new()),
+            // Voyage streams nothing: what comes as a stream would be some other server's.
+            Wire::OpenAi | Wire::Voyage => Reader::OpenAi(openai::chat::StreamReader::new()),
             Wire::Claude => Reader::Claude(claude::StreamReader::new()),
             Wire::Gemini => Reader::Gemini(gemini::stream::StreamReader::new()),
+            Wire::Cohere => Reader::Cohere(cohere::StreamReader::new()),
         };
         let writer = match endpoint {
             _ if wire.is_spoken_at(endpoint) => Writer::Through,

@@ -15,7 +15,7 @@ import openai
 GATEWAY = os.environ["GATEWAY"]
 SIMULATOR = os.environ["SIMULATOR"]
 API_KEY = os.environ["API_KEY"]
-MODELS = {"openai": "gpt-4o-mini", "claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
+MODELS = {"openai": "gpt-4o-mini", "claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash", "cohere": "command-a-03-2025"}
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHx"
     "gljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg=="
@@ -179,7 +179,7 @@ class Anthropic:
 
 
 CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic]
-# Each provider by its own dialect; Gemini's answers are those of the simulator's same generator.
+# Each provider by its own dialect; Gemini's and Cohere's answers are those of the simulator's same generator.
 OWN = {"openai": lambda: OpenAiChat(f"http://{SIMULATOR}/v1"), "claude": lambda: Anthropic(f"http://{SIMULATOR}")}
 HELLO = [("user", "Say hello.")]
 
