@@ -380,6 +380,8 @@ llm_providers:
   - {id: openai, type: openai, api_keys: [sk-aaaaaaaaaaaaaaaaaaaa, sk-bbbbbbbbbbbbbbbbbbbb], model: gpt-4o, models: [gpt-4o-mini]}
   - {id: mist, type: mistral, api_keys: [sk-m]}
   - {id: local, type: custom, base_url: 'http://127.0.0.1:1/v1', api_keys: [x], models: ['llama3:8b']}
+  - {id: co, type: cohere, api_keys: [x]}
+  - {id: pa, type: voyage, api_keys: [x]}
 api_keys:
   - {id: all, key: client-key-all, allowed_providers: ['*']}
   - {id: one, key: client-key-one, allowed_providers: [mist]}
@@ -404,6 +406,8 @@ model_aliases: {fast: 'openai:gpt-4o-mini', 'a:b': 'local:x:y'}
             ("gpt-5-unlisted", Some((0, "gpt-5-unlisted"))),
             ("mistral-large-latest", Some((1, "mistral-large-latest"))),
             ("llama3:8b", Some((2, "llama3:8b"))),
+            ("rerank-v3.5", Some((3, "rerank-v3.5"))),
+            ("rerank-2.5-lite", Some((4, "rerank-2.5-lite"))),
             ("nobody-serves-this", None),
             ("claude-sonnet-4", None),
         ] {
