@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::io::Write;
+
 use common::*;
 
 const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hello!"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":3}}"#;
@@ -132,7 +134,6 @@ fn what_a_provider_lacks_is_refused_by_name_or_left_out_and_told() {
 #[test]
 fn anthropics_clients_get_anthropics_errors() {
     let provider = Provider::start(|_, stream| {
-        use std::io::Write;
         let body = r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#;
         let head = format!(
             "HTTP/1.1 429 Too Many\r\ncontent-type: application/json\r\ncontent-length: {}",
@@ -301,4 +302,98 @@ fn vectors_and_ranks_are_asked_of_those_who_have_them() {
     assert_eq!(provider.seen().len(), 4);
     let tokens = |provider| gateway.metric("coo_llm_tokens_total", &["type=\"input\"", provider]);
     assert_eq!((tokens("provider=\"voyage\""), tokens("provider=\"cohere\"")), (16.0, 8.0));
+}
+
+/// An answer with a status other than 200.
+fn error(stream: &mut std::net::TcpStream, status: u16, body: &str) -> bool {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .is_ok()
+}
+
+/// The same whose body comes after its head, in chunks.
+fn late_error(stream: &mut std::net::TcpStream, status: u16, body: &str) -> bool {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    let (first, rest) = body.split_at(body.len() / 2);
+    let _ = stream.write_all(head.as_bytes());
+    for part in [first, rest] {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        write_chunk(stream, part);
+    }
+    stream.write_all(b"0\r\n\r\n").is_ok()
+}
+
+const GEMINI: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hello!"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":3,"totalTokenCount":12}}"#;
+const GEMINI_KEY: &str = include_str!("../src/dialect/gemini/fixtures/error_api_key.json");
+const GEMINI_QUOTA: &str = include_str!("../src/dialect/gemini/fixtures/error_quota.json");
+const GEMINI_FIELD: &str = include_str!("../src/dialect/gemini/fixtures/error_field.json");
+
+/// Gemini with these keys.
+fn gemini(provider: &Provider, keys: &str) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [{keys}]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+"
+        ),
+        &[],
+    )
+}
+
+#[test]
+fn a_key_of_geminis_rests_as_long_as_the_body_of_its_429_says() {
+    let provider = Provider::start(|_, stream| late_error(stream, 429, GEMINI_QUOTA));
+    let gateway = gemini(&provider, "g-1");
+    let first = gateway.chat(&chat_body("gemini:m"));
+    assert_eq!((first.status, first.error_code().as_str()), (429, "rate_limit_exceeded"), "{}", first.text());
+    assert!(first.text().contains("You exceeded your current quota"), "{}", first.text());
+    let second = gateway.chat(&chat_body("gemini:m"));
+    let wait: u64 = second.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(second.status, 429);
+    assert!((30..=37).contains(&wait), "{wait}");
+    assert_eq!(provider.seen().len(), 1, "it rests");
+}
+
+#[test]
+fn a_key_that_gemini_does_not_know_is_taken_out() {
+    let provider = Provider::start(|seen, stream| match seen.header("x-goog-api-key").as_deref() {
+        Some("g-good") => respond(stream, GEMINI),
+        _ if seen.connection % 2 == 0 => error(stream, 400, GEMINI_KEY),
+        _ => late_error(stream, 400, GEMINI_KEY),
+    });
+    let gateway = gemini(&provider, "g-wrong, g-good");
+    for _ in 0..6 {
+        let reply = gateway.chat(&chat_body("gemini:m"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let wrong =
+        provider.seen().iter().filter(|seen| seen.header("x-goog-api-key").unwrap() == "g-wrong").count();
+    assert_eq!(wrong, 1);
+    // Whoever has no other is told that it is the gateway's key, as of a 401.
+    let alone = gemini(&provider, "g-wrong").chat(&chat_body("gemini:m"));
+    assert_eq!(
+        (alone.status, alone.error_code().as_str()),
+        (502, "upstream_auth_rejected"),
+        "{}",
+        alone.text()
+    );
+}
+
+#[test]
+fn other_errors_of_geminis_with_the_same_status_are_the_clients() {
+    let provider = Provider::start(|_, stream| late_error(stream, 400, GEMINI_FIELD));
+    let gateway = gemini(&provider, "g-1, g-2");
+    let reply = gateway.chat(&chat_body("gemini:m"));
+    assert_eq!((reply.status, &reply.json()["error"]["type"]), (400, &"invalid_request_error".into()));
+    assert_eq!(reply.json()["error"]["param"], "generation_config.top_k", "{}", reply.text());
+    assert_eq!(provider.seen().len(), 1);
 }

@@ -44,6 +44,12 @@ impl Wire {
         }
     }
 
+    /// Whether the body of an error with this status says of the key what its head does not.
+    #[must_use]
+    pub fn tells_in_body(self, status: u16) -> bool {
+        self == Self::Gemini && matches!(status, 400 | 429)
+    }
+
     /// Whether such a provider can serve `endpoint` at all.
     #[must_use]
     pub fn serves(self, endpoint: Endpoint) -> bool {
@@ -156,6 +162,17 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
         Wire::Gemini => gemini::error::read_error(status, body),
         Wire::Cohere => cohere::read_error(status, body),
         Wire::Voyage => voyage::read_error(status, body),
+    }
+}
+
+/// What the body of an error says of the key where [`Wire::tells_in_body`]: the status that it stands for, and for how
+/// many milliseconds the key is to rest.
+#[must_use]
+pub fn error_of_key(wire: Wire, status: u16, body: &[u8]) -> (u16, Option<u64>) {
+    match wire {
+        Wire::Gemini if status == 429 => (status, gemini::error::retry_after_ms(body)),
+        Wire::Gemini if gemini::error::read_error(status, body).status == 401 => (401, None),
+        _ => (status, None),
     }
 }
 

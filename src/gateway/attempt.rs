@@ -1,5 +1,7 @@
 //! One attempt: the request written for the provider, sent over a pooled connection, up to the answer's head.
 
+use std::time::Duration;
+
 use coo_shards::{
     buf::Buf,
     http1::{
@@ -13,12 +15,23 @@ use coo_shards::{
 use http::{Method, StatusCode};
 
 use super::{
-    account::Account, balance::Outcome, events::Stream, failure, learn, shard::Shard, translate::Prepared,
+    account::Account,
+    balance::Outcome,
+    events::Stream,
+    failure, learn, respond,
+    shard::Shard,
+    translate::{self, Prepared},
 };
 use crate::{
     config::snapshot::{ProviderId, Upstream},
-    dialect::openai::error::{GatewayError, UpstreamFault},
+    dialect::{
+        openai::error::{GatewayError, UpstreamFault},
+        translate::error_of_key,
+    },
 };
+
+/// Most bytes of an error that are read to know what it says of the key; real ones have about a thousand.
+const MOST_ERROR_BYTES: usize = 64 * 1024;
 
 /// What is to be sent, and to whom.
 pub struct Outgoing<'r, 'a> {
@@ -40,12 +53,66 @@ pub struct Answer<'a> {
     pub head: ResponseHead,
     /// Who answers.
     pub upstream: &'a Upstream,
+    /// The bytes of the head and what has come of the body, where that was read already.
+    read: Option<Box<(Vec<u8>, Vec<u8>)>>,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    fn new(connection: Pooled, head: ResponseHead, upstream: &'a Upstream) -> Self {
+        Self { connection, head, upstream, read: None }
+    }
+
+    /// The head's bytes, until [`Answer::begin_body`].
+    #[must_use]
+    pub fn head_bytes(&self) -> &[u8] {
+        match &self.read {
+            Some(read) => &read.0,
+            None => self.connection.head_bytes(),
+        }
+    }
+
+    /// Goes on behind the head; what has been read of the body.
+    pub fn begin_body(&mut self) -> Vec<u8> {
+        match self.read.take() {
+            Some(read) => read.1,
+            None => {
+                self.connection.consume_head(&self.head);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reads the body of an error that says of the key what its head does not: the status that it stands for, and how
+    /// long the key is to rest. One that is cut or too long says nothing; who passes it on finds out.
+    async fn of_key(&mut self, shard: &Shard, account: &Account) -> (u16, Option<Duration>) {
+        let status = self.head.status.as_u16();
+        let wire = translate::wire(self.upstream.kind).filter(|wire| wire.tells_in_body(status));
+        let Some(wire) = wire.filter(|_| !respond::is_event_stream(self)) else { return (status, None) };
+        let head = self.connection.head_bytes().get(..self.head.len).unwrap_or_default().to_vec();
+        self.connection.consume_head(&self.head);
+        let mut body = Vec::new();
+        while let Ok(content) = self.connection.content()
+            && body.len() < MOST_ERROR_BYTES
+        {
+            let n = content.len();
+            body.extend_from_slice(content);
+            self.connection.consume(n);
+            let all = self.connection.is_complete();
+            if all
+                || (n == 0
+                    && !matches!(self.connection.receive(shard.between_bytes(account)).await, Ok(true)))
+            {
+                break;
+            }
+        }
+        let (status, rest) = error_of_key(wire, status, &body);
+        self.read = Some(Box::new((head, body)));
+        (status, rest.map(Duration::from_millis))
+    }
+
     /// Gives an answer up that nobody is to see. Its connection is kept where all of it has come.
     pub fn discard(mut self) {
-        self.connection.consume_head(&self.head);
+        self.begin_body();
         self.discard_body();
     }
 
@@ -165,11 +232,12 @@ pub async fn send<'a>(
             Ok(head) => {
                 connection.answered();
                 account.first_byte();
-                learn::from(shard, outgoing, account, &connection, &head);
-                let why = why(head.status);
-                account.refused = head.status.as_u16() >= 400;
-                let hidden = head.status == StatusCode::UNAUTHORIZED;
-                let answer = Answer { connection, head, upstream: outgoing.upstream };
+                let mut answer = Answer::new(connection, head, outgoing.upstream);
+                let told = answer.of_key(shard, account).await;
+                learn::from(shard, outgoing, account, &answer, told);
+                let why = StatusCode::from_u16(told.0).ok().and_then(why);
+                account.refused = answer.head.status.as_u16() >= 400;
+                let hidden = told.0 == 401;
                 let Some(why) = why else { return Ok(answer) };
                 if hidden {
                     // It is our key that was refused, not the client's; and the message would show part of ours.

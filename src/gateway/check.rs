@@ -7,6 +7,7 @@ use coo_shards::{buf::Buf, time};
 use http::Method;
 
 use super::{balance::Check, select::check::Finding, shard::Shard};
+use crate::config::{ProviderType, snapshot::Upstream};
 
 /// How often it is looked whether a check is due, as a fraction of the interval, and at most.
 const LOOKS_PER_INTERVAL: u64 = 20;
@@ -36,6 +37,10 @@ pub fn begin(shard: &Rc<Shard>, shards: usize) {
 async fn run(shard: Rc<Shard>, check: Check, interval: Duration) {
     let patience = interval.clamp(PATIENCE.0, PATIENCE.1);
     let status = time::timeout(patience, ask(&shard, check, patience)).await.flatten();
+    // With nothing else to be wrong in a request without a body, it is the key.
+    let is_gemini = |provider: &Upstream| provider.kind == ProviderType::Gemini;
+    let refuses_so = shard.snapshot.providers.get(check.provider).is_some_and(is_gemini);
+    let status = if refuses_so && status == Some(400) { Some(401) } else { status };
     for news in shard.balance.checked(check, Finding::of(status), shard.budget.now()) {
         shard.budget.tell(news);
     }

@@ -167,7 +167,7 @@ impl<'a> Stream<'a> {
         let mut out = Buf::with_capacity(LARGE_BYTES);
         respond::begin(out.vec_mut(), &answer, shard, context, account);
         respond::finish_head(out.vec_mut(), None, context, persist);
-        answer.connection.consume_head(&answer.head);
+        answer.begin_body();
         let hide_usage = answer.upstream.ask_usage && !asks_usage;
         let other = |wire, endpoint| {
             translate::with_face(endpoint, account, |face| Other::new(wire, endpoint, face, asks_usage))

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coo_shards::{
-    budget::Millis,
-    http1::head::{Known, ResponseHead},
-    pool::Pooled,
-};
+use coo_shards::{budget::Millis, http1::head::Known};
 
-use super::{account::Account, attempt::Outgoing, shard::Shard};
+use super::{
+    account::Account,
+    attempt::{Answer, Outgoing},
+    shard::Shard,
+};
 use crate::{
     config::budgets::Counts,
     dialect::ratelimit::{self, Advice},
@@ -19,24 +19,25 @@ const DEFAULT_REST: Duration = Duration::from_secs(1);
 /// The longest that it rests on one answer's word.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// Takes what the head of a provider's answer says.
+/// Takes what the head of a provider's answer says, and its body, where that stands for another `status` and tells
+/// how long to rest.
 pub fn from(
     shard: &Shard,
     outgoing: &Outgoing<'_, '_>,
     account: &Account,
-    connection: &Pooled,
-    head: &ResponseHead,
+    answer: &Answer<'_>,
+    (status, rest): (u16, Option<Duration>),
 ) {
     let Some(key) = account.key else { return };
-    let refused = matches!(head.status.as_u16(), 429 | 529);
+    let refused = matches!(status, 429 | 529);
     let limits = outgoing.upstream.keys.get(key).map(|key| key.budget).unwrap_or_default();
     // One that is overloaded may say for how long.
-    let busy = head.status.as_u16() == 503;
+    let busy = status == 503;
     if !refused && !busy && !limits.is_limited() {
         return;
     }
-    let bytes = connection.head_bytes();
-    let others = head.fields.iter().filter(|field| field.known == Known::Other);
+    let bytes = answer.head_bytes();
+    let others = answer.head.fields.iter().filter(|field| field.known == Known::Other);
     let fields = others.map(|field| (field.name(bytes), field.value(bytes)));
     let unix = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let advice = ratelimit::read(fields, unix);
@@ -54,7 +55,7 @@ pub fn from(
         }
     }
     if refused || (busy && advice.retry_after.is_some()) {
-        let wait = advice.retry_after.unwrap_or(DEFAULT_REST);
+        let wait = advice.retry_after.or(rest).unwrap_or(DEFAULT_REST);
         shard.budget.rest(outgoing.provider, key, after(wait));
     }
 }

@@ -57,7 +57,7 @@ pub async fn pass_on_instead(
 
 /// Whether an answer is a stream of events.
 pub(super) fn is_event_stream(answer: &Answer<'_>) -> bool {
-    let bytes = answer.connection.head_bytes();
+    let bytes = answer.head_bytes();
     answer.head.fields.iter().any(|field| {
         field.known == Known::ContentType
             && field
@@ -87,7 +87,7 @@ pub(super) fn fields(
     context: &Context,
     account: &Account,
 ) {
-    let bytes = answer.connection.head_bytes();
+    let bytes = answer.head_bytes();
     for field in &answer.head.fields {
         if forwards(field, bytes) {
             out.extend_from_slice(field.line(bytes));
@@ -154,7 +154,7 @@ pub async fn whole(
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
     begin(out.vec_mut(), &answer, shard, context, account);
-    answer.connection.consume_head(&answer.head);
+    answer.begin_body();
     let mut scanner = UsageScanner::new();
     let mut body = Buf::empty();
     // Until it is whole or too long to hold.

@@ -200,8 +200,7 @@ pub async fn whole(
     let garbage = || failure::upstream(id, UpstreamFault::Garbage);
     let mut fields = Vec::with_capacity(LARGE_BYTES / 16);
     respond::fields(&mut fields, &answer, shard, context, account);
-    let mut body = Buf::empty();
-    answer.connection.consume_head(&answer.head);
+    let mut body = answer.begin_body();
     loop {
         let content = answer.connection.content().map_err(|_| garbage())?;
         let n = content.len();
@@ -209,7 +208,7 @@ pub async fn whole(
             if body.len() + n > MOST_ANSWER_BYTES {
                 return Err(garbage());
             }
-            body.put(content);
+            body.extend_from_slice(content);
             answer.connection.consume(n);
             continue;
         }
