@@ -397,3 +397,63 @@ fn other_errors_of_geminis_with_the_same_status_are_the_clients() {
     assert_eq!(reply.json()["error"]["param"], "generation_config.top_k", "{}", reply.text());
     assert_eq!(provider.seen().len(), 1);
 }
+
+/// A route to all three; the first is Claude.
+fn route(provider: &Provider, targets: &str, more: &str) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [a], limits: {{req_per_min: 3}}}}
+  - {{id: claude2, type: claude, base_url: 'http://{at}/v1', api_keys: [b]}}
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [c]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+model_aliases: {{all: [{targets}]}}
+{more}"
+        ),
+        &[],
+    )
+}
+
+#[test]
+fn a_target_that_cannot_express_a_request_gives_way_to_one_that_can() {
+    let provider = Provider::start(|seen, stream| {
+        respond(stream, if seen.head.starts_with("POST /v1/messages") { MESSAGE } else { COMPLETION })
+    });
+    let gateway =
+        route(&provider, "'claude:m', 'claude2:m', 'openai:m'", "policy: {retry: {max_attempts: 1}}\n");
+    let body = chat_body("all").replace("\"messages\"", "\"seed\":5,\"messages\"");
+    // More often than the key of the first may be used: what was reserved with it is given back.
+    for _ in 0..10 {
+        let reply = gateway.chat(&body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(
+            (reply.header("x-coo-provider"), reply.header("x-coo-attempts")),
+            (Some("openai"), Some("1"))
+        );
+    }
+    assert!(provider.seen().iter().all(|seen| seen.json()["seed"] == 5));
+    let plain = gateway.chat(&chat_body("claude:m"));
+    assert_eq!(plain.status, 200, "{}", plain.text());
+    let fallback = route(&provider, "'claude:m', 'claude2:m'", "");
+    let refused = fallback.chat(&body);
+    assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_parameter"));
+    assert_eq!(refused.json()["error"]["param"], "seed");
+    assert!(refused.text().contains("(claude)"), "{}", refused.text());
+}
+
+#[test]
+fn one_that_failed_is_asked_again_where_the_others_cannot_express_the_request() {
+    let provider = Provider::start(|seen, stream| match seen.nth + seen.connection {
+        0 => error(stream, 500, "{}"),
+        _ => respond(stream, COMPLETION),
+    });
+    let more = "policy: {algorithm: round_robin, retry: {max_attempts: 2, interval: 10ms}}\n";
+    let gateway = route(&provider, "'openai:m', 'claude:m'", more);
+    let body = chat_body("all").replace("\"messages\"", "\"seed\":5,\"messages\"");
+    let reply = gateway.chat(&body);
+    assert_eq!((reply.status, reply.header("x-coo-attempts")), (200, Some("2")), "{}", reply.text());
+    assert_eq!(provider.seen().len(), 2);
+}

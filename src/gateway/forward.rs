@@ -74,6 +74,8 @@ pub async fn forward(
     let plan = &plan;
     let wanted = Wanted { shard, context, request, endpoint, plan, facts: &facts, ask, body, client, flow };
     let mut tried = Tried::default();
+    // Why a target could not express the request.
+    let mut unable: Option<GatewayError> = None;
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
         let (provider, upstream) = plan.upstream(target).ok_or(GatewayError::Internal)?;
@@ -81,7 +83,19 @@ pub async fn forward(
         let key = upstream.keys.get(chosen).ok_or_else(no_capacity)?;
         let slot = wanted.enter(provider, account).await.ok_or_else(no_capacity)?;
         account.with(provider, model, chosen, ask, slot);
-        let prepared = wanted.prepare(upstream, key, model, account)?;
+        let prepared = match wanted.prepare(upstream, key, model, account) {
+            Ok(prepared) => prepared,
+            Err(error) if wanted.others_may(&error, &mut tried, target) => {
+                unable.get_or_insert(error);
+                account.start_over();
+                if account.tries > 0 {
+                    Box::pin(wanted.resume(&mut tried, account)).await;
+                }
+                continue;
+            }
+            // The first that was asked is the one that the client's developer had in mind.
+            Err(error) => return Err(unable.unwrap_or(error)),
+        };
         let outgoing = attempt::Outgoing { request, prepared: &prepared, upstream, provider };
         let hedges = account.tries == 0 && shard.balance.rules().hedge.is_some();
         let sent = if hedges {
@@ -184,11 +198,7 @@ impl<'a> Wanted<'a> {
             }
             // All that are left rest, as their provider said.
             None => {
-                let target = (0..self.plan.len())
-                    .find(|&target| {
-                        self.plan.get(target).is_some_and(|(provider, _)| self.plan.allows(provider))
-                    })
-                    .ok_or(GatewayError::Internal)?;
+                let target = self.able(tried).ok_or(GatewayError::Internal)?;
                 let spender = self.spender(target, 0, usize::MAX).ok_or(GatewayError::Internal)?;
                 match self.reserve(&spender, target, account)? {
                     Ok(key) => return Ok((target, key)),
@@ -235,6 +245,30 @@ impl<'a> Wanted<'a> {
             }
             Begun::Lacking(key, reservation, lack) => Err((key, reservation, lack)),
         })
+    }
+
+    /// Whether another target may be able to express what this one cannot, which is then left out.
+    fn others_may(&self, error: &GatewayError, tried: &mut Tried, target: usize) -> bool {
+        matches!(error, GatewayError::Untranslatable(_))
+            && tried.rule_out(target)
+            && self.able(tried).is_some()
+    }
+
+    /// Makes ready for what is left where an attempt failed and the one that was to be asked instead cannot express the
+    /// request: those that failed it already, after a pause.
+    async fn resume(&self, tried: &mut Tried, account: &Account) {
+        let Shard { balance, budget, .. } = &**self.shard;
+        if balance.hope(self.plan, tried, budget) != Hope::Other {
+            time::sleep(balance.pause(account.tries.saturating_sub(1))).await;
+            tried.clear();
+        }
+    }
+
+    /// The first target that the client may use and that is not known to be unable to express the request.
+    fn able(&self, tried: &Tried) -> Option<usize> {
+        let allows =
+            |target: usize| self.plan.get(target).is_some_and(|(provider, _)| self.plan.allows(provider));
+        (0..self.plan.len()).find(|&target| allows(target) && !tried.is_ruled_out(target))
     }
 
     /// Whether the usage that a stream tells is for the client, too.

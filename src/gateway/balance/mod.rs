@@ -322,7 +322,9 @@ impl Balance {
         let state = self.state.borrow();
         let mut hope = Hope::None;
         for target in 0..plan.len() {
-            let Some((provider, _)) = plan.get(target) else { continue };
+            let Some((provider, _)) = plan.get(target).filter(|_| !tried.is_ruled_out(target)) else {
+                continue;
+            };
             let Some(known) = state.providers.get(provider).filter(|_| plan.allows(provider)) else {
                 continue;
             };
