@@ -398,6 +398,21 @@ fn other_errors_of_geminis_with_the_same_status_are_the_clients() {
     assert_eq!(provider.seen().len(), 1);
 }
 
+#[test]
+fn a_file_that_was_uploaded_needs_anthropics_beta() {
+    let provider = Provider::start(|_, stream| respond(stream, MESSAGE));
+    let gateway = gateway(&provider, "");
+    for (part, beta) in [
+        (r#"{"type":"file","file":{"file_id":"file_1"}}"#, Some("files-api-2025-04-14")),
+        (r#"{"type":"text","text":"a"}"#, None),
+    ] {
+        let body = format!(r#"{{"model":"claude:m","messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        let reply = post(&gateway, "/v1/chat/completions", &bearer(), &body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(provider.seen().pop().unwrap().header("anthropic-beta").as_deref(), beta);
+    }
+}
+
 /// A route to all three; the first is Claude.
 fn route(provider: &Provider, targets: &str, more: &str) -> Gateway {
     let at = provider.at();
@@ -456,4 +471,37 @@ fn one_that_failed_is_asked_again_where_the_others_cannot_express_the_request() 
     let reply = gateway.chat(&body);
     assert_eq!((reply.status, reply.header("x-coo-attempts")), (200, Some("2")), "{}", reply.text());
     assert_eq!(provider.seen().len(), 2);
+}
+
+#[test]
+fn images_in_other_dialects_count_as_images_in_budgets() {
+    let provider = Provider::start(|seen, stream| {
+        respond(stream, if seen.head.starts_with("POST /v1/messages") { MESSAGE } else { COMPLETION })
+    });
+    let at = provider.at();
+    let gateway = Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [c]}}
+  - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [c]}}
+api_keys: [{{id: tester, key: {KEY}, limits: {{tokens_per_min: 60000}}}}]
+"
+        ),
+        &[],
+    );
+    let image = "A".repeat(400_000);
+    for model in ["openai:m", "claude:m"] {
+        let messages = format!(
+            r#"{{"model":"{model}","max_tokens":5,"messages":[{{"role":"user","content":[{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{image}"}}}}]}}]}}"#
+        );
+        let responses = format!(
+            r#"{{"model":"{model}","max_output_tokens":5,"input":[{{"role":"user","content":[{{"type":"input_image","image_url":"data:image/png;base64,{image}"}}]}}]}}"#
+        );
+        for (path, body) in [("/v1/messages", messages), ("/v1/responses", responses)] {
+            let reply = post(&gateway, path, &bearer(), &body);
+            assert_eq!(reply.status, 200, "{model} at {path}: {}", reply.text());
+        }
+    }
 }

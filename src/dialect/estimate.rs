@@ -130,9 +130,10 @@ pub fn prompt_tokens(body: &[u8]) -> Estimate {
 }
 
 /// [`Estimate::upper`], or a little more, without reading the request; `None` where that takes reading: an image
-/// is more than its data says, and the key of one might be written with `\u`, if there are such `hex_escapes`.
+/// is more than its data says (`"image_url"`, or Anthropic's `"image"`), and that might be written with `\u`, if there
+/// are such `hex_escapes`.
 pub fn rough_upper(body: &[u8], hex_escapes: bool) -> Option<u64> {
-    static IMAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"image_url"));
+    static IMAGE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"image"));
     (!hex_escapes && IMAGE.find(body).is_none()).then_some(body.len() as u64)
 }
 

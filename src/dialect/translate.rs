@@ -82,12 +82,24 @@ pub struct Rules<'a> {
     pub max_completion_tokens: bool,
 }
 
-/// Writes a client's request for a provider that speaks something else.
+/// Reads a client's chat request, in the dialect of `endpoint`.
+///
+/// # Errors
+/// What that dialect does not allow.
+pub fn chat(endpoint: Endpoint, body: &[u8]) -> Result<Request<'_>, Refused> {
+    match endpoint {
+        Endpoint::Messages => claude::inbound::read_request(body),
+        Endpoint::Responses => openai::responses::read_request(body),
+        _ => openai::chat::read_request(body),
+    }
+}
+
+/// Writes a client's request for a provider that speaks something else: a chat that was read, or embeddings.
 ///
 /// # Errors
 /// What the client's dialect does not allow, or the provider's cannot express.
 pub fn request(
-    endpoint: Endpoint,
+    (endpoint, chat): (Endpoint, Option<&Request<'_>>),
     body: &[u8],
     wire: Wire,
     model: &str,
@@ -95,28 +107,22 @@ pub fn request(
     out: &mut Vec<u8>,
 ) -> Result<(Losses, Wanted), Refused> {
     let mut losses = Losses::new(rules.drop);
-    let request: Request<'_> = match endpoint {
-        Endpoint::ChatCompletions => openai::chat::read_request(body)?,
-        Endpoint::Messages => claude::inbound::read_request(body)?,
-        Endpoint::Responses => openai::responses::read_request(body)?,
-        Endpoint::Rerank => {
-            let wanted = rerank::request(body, wire, model, &mut losses, out)?;
-            return Ok((losses, wanted));
-        }
-        _ => {
-            let wanted = embeddings::request(body, wire, model, &mut losses, out)?;
-            return Ok((losses, wanted));
-        }
+    let Some(request) = chat else {
+        let wanted = match endpoint {
+            Endpoint::Rerank => rerank::request(body, wire, model, &mut losses, out)?,
+            _ => embeddings::request(body, wire, model, &mut losses, out)?,
+        };
+        return Ok((losses, wanted));
     };
     match wire {
         Wire::OpenAi => {
             let Rules { provider, ask_usage, max_completion_tokens, .. } = rules;
             let to = openai::chat::Target { model, provider, ask_usage, max_completion_tokens };
-            openai::chat::write_request(&request, &to, &mut losses, out)?;
+            openai::chat::write_request(request, &to, &mut losses, out)?;
         }
-        Wire::Claude => claude::write_request(&request, model, rules.max_tokens, &mut losses, out)?,
-        Wire::Gemini => gemini::request::write_request(&request, model, &mut losses, out)?,
-        Wire::Cohere => cohere::write_request(&request, model, &mut losses, out)?,
+        Wire::Claude => claude::write_request(request, model, rules.max_tokens, &mut losses, out)?,
+        Wire::Gemini => gemini::request::write_request(request, model, &mut losses, out)?,
+        Wire::Cohere => cohere::write_request(request, model, &mut losses, out)?,
         Wire::Voyage => return Losses::refuse("model", NO_CHAT),
     }
     Ok((losses, Wanted::default()))

@@ -5,7 +5,7 @@
 //! attempts and the time that a request may take, and a budget of retries over all requests, so that an outage is not
 //! made worse.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use coo_shards::{
     fair::Flow,
@@ -32,9 +32,14 @@ use crate::{
         budgets::{Counts, KeyBudget},
         snapshot::{Key, ProviderId, Upstream},
     },
-    dialect::openai::{
-        error::GatewayError,
-        request::{self, Endpoint, RequestFacts},
+    dialect::{
+        chat::{Refused, Request as Chat},
+        estimate::{self, Estimate},
+        openai::{
+            error::GatewayError,
+            request::{self, Endpoint, RequestFacts},
+        },
+        translate::chat as read_chat,
     },
 };
 
@@ -72,7 +77,8 @@ pub async fn forward(
     let ask = asked(endpoint, &facts);
     let flow = context.flow;
     let plan = &plan;
-    let wanted = Wanted { shard, context, request, endpoint, plan, facts: &facts, ask, body, client, flow };
+    let (facts, chat) = (&facts, OnceCell::new());
+    let wanted = Wanted { shard, context, request, endpoint, plan, facts, ask, body, client, flow, chat };
     let mut tried = Tried::default();
     // Why a target could not express the request.
     let mut unable: Option<GatewayError> = None;
@@ -162,6 +168,7 @@ pub(super) struct Wanted<'a> {
     pub(super) body: &'a [u8],
     client: &'a KeyBudget,
     flow: Flow,
+    chat: OnceCell<Result<Chat<'a>, Refused>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -238,7 +245,7 @@ impl<'a> Wanted<'a> {
         account: &mut Account,
     ) -> Result<Result<usize, Lacked>, GatewayError> {
         let (_, model) = self.plan.get(target).unwrap_or_default();
-        Ok(match self.shard.budget.begin(spender, self.facts, model, self.body)? {
+        Ok(match self.shard.budget.begin(spender, self.facts, model, self.body, &|| self.estimate())? {
             Begun::Taken(key, reservation) => {
                 account.reservation = reservation;
                 Ok(key)
@@ -284,8 +291,25 @@ impl<'a> Wanted<'a> {
         model: &'a str,
         account: &mut Account,
     ) -> Result<Prepared<'a>, GatewayError> {
-        let asked = (self.endpoint, self.body, self.facts);
-        translate::prepare(self.shard, asked, (upstream, key, model), account)
+        translate::prepare(self, (upstream, key, model), account)
+    }
+
+    /// The chat that is asked for, read once, for whoever needs it.
+    ///
+    /// # Errors
+    /// What the client's dialect does not allow.
+    pub(super) fn chat(&self) -> Result<&Chat<'a>, &Refused> {
+        self.chat.get_or_init(|| read_chat(self.endpoint, self.body)).as_ref()
+    }
+
+    /// About how many tokens the prompt has. The bytes of a chat completion tell its text from its images; of other
+    /// dialects only what was read does.
+    fn estimate(&self) -> Estimate {
+        let other = matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
+        match other.then(|| self.chat()) {
+            Some(Ok(chat)) => estimate::chat_tokens(chat),
+            _ => estimate::prompt_tokens(self.body),
+        }
     }
 
     fn spender(&self, target: usize, turn: usize, turns: usize) -> Option<Spender<'a>> {

@@ -14,8 +14,8 @@ use coo_shards::{
 use http::StatusCode;
 
 use super::{
-    account::Account, attempt::Answer, balance::Outcome, failure, request::Context, respond, route::Plan,
-    shard::Shard,
+    account::Account, attempt::Answer, balance::Outcome, failure, forward::Wanted as Asked, request::Context,
+    respond, route::Plan, shard::Shard,
 };
 use crate::{
     config::{
@@ -28,7 +28,7 @@ use crate::{
         claude, estimate, gemini,
         openai::{
             error::{GatewayError, UpstreamFault},
-            request::{Endpoint, RequestFacts},
+            request::Endpoint,
             splice::Splice,
         },
         translate::{self, Rules, Wire, embeddings::Wanted},
@@ -104,12 +104,12 @@ impl Body<'_> {
 ///
 /// # Errors
 /// What the provider's dialect cannot express.
-pub fn prepare<'r>(
-    shard: &Shard,
-    (endpoint, body, facts): (Endpoint, &'r [u8], &RequestFacts),
+pub(super) fn prepare<'r>(
+    asked: &Asked<'r>,
     (upstream, key, model): (&Upstream, &'r Key, &'r str),
     account: &mut Account,
 ) -> Result<Prepared<'r>, GatewayError> {
+    let &Asked { shard, endpoint, body, facts, .. } = asked;
     let wire = wire(upstream.kind).ok_or(GatewayError::Internal)?;
     if wire.is_spoken_at(endpoint) {
         let head: Cow<'_, [u8]> = match endpoint {
@@ -122,10 +122,19 @@ pub fn prepare<'r>(
         let splice = Splice::new(body, facts, model, ask_usage);
         return Ok(Prepared { head, body: Body::Spliced(splice) });
     }
-    let head = match wire {
+    let chat = match endpoint {
+        Endpoint::Embeddings | Endpoint::Rerank => None,
+        _ => Some(asked.chat().map_err(|refused| GatewayError::Untranslatable(refused.clone()))?),
+    };
+    let beta = chat.filter(|_| wire == Wire::Claude).and_then(claude::beta);
+    let head: Cow<'_, [u8]> = match wire {
         Wire::Cohere if endpoint == Endpoint::Embeddings => key.head_at("/embed").into(),
         Wire::Voyage if endpoint == Endpoint::Embeddings => key.embeddings_head().into(),
         Wire::Cohere | Wire::Voyage if endpoint == Endpoint::Rerank => key.head_at(endpoint.path()).into(),
+        Wire::Claude if beta.is_some() => {
+            let beta = beta.unwrap_or_default().as_bytes();
+            [key.chat_head(), b"anthropic-beta: ", beta, b"\r\n"].concat().into()
+        }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
         Wire::Gemini if endpoint == Endpoint::Embeddings => {
             key.head_at(&gemini::model::path_embeddings(model)).into()
@@ -140,7 +149,7 @@ pub fn prepare<'r>(
         provider: &upstream.id,
     };
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
-    let (losses, wanted) = translate::request(endpoint, body, wire, model, rules, &mut written)
+    let (losses, wanted) = translate::request((endpoint, chat), body, wire, model, rules, &mut written)
         .map_err(GatewayError::Untranslatable)?;
     if matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank) {
         account.wanted = Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted };

@@ -189,7 +189,12 @@ fn no_request_makes_a_reader_or_writer_panic() {
                     max_completion_tokens: case % 3 == 0,
                 };
                 let mut out = Vec::new();
-                let result = request(endpoint, &body, wire, "m", rules, &mut out);
+                let asked = match endpoint {
+                    Endpoint::Embeddings | Endpoint::Rerank => Ok(None),
+                    _ => chat(endpoint, &body).map(Some),
+                };
+                let result = asked
+                    .and_then(|chat| request((endpoint, chat.as_ref()), &body, wire, "m", rules, &mut out));
                 let refused = wire == Wire::Cohere && text.contains(PDF);
                 assert!(case > 0 || result.is_ok() != refused, "{endpoint:?} to {wire:?}: {result:?}");
                 if result.is_ok() {

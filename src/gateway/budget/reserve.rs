@@ -19,7 +19,7 @@ use crate::{
         snapshot::{ProviderId, Snapshot, Upstream},
     },
     dialect::{
-        estimate,
+        estimate::{self, Estimate},
         openai::{
             error::{GatewayError, Limit},
             request::RequestFacts,
@@ -185,7 +185,8 @@ impl Spender<'_> {
 
 impl Budget {
     /// Takes what a request needs, in tokens and money and as one request, from the client's limits and those of
-    /// one of the provider's keys: the one whose turn it is, or the next that has enough.
+    /// one of the provider's keys: the one whose turn it is, or the next that has enough. The prompt is estimated only
+    /// where that takes more than the length of `body`.
     ///
     /// # Errors
     /// It asks for more output than is allowed.
@@ -195,6 +196,7 @@ impl Budget {
         facts: &RequestFacts,
         model: &str,
         body: &[u8],
+        estimate: &dyn Fn() -> Estimate,
     ) -> Result<Begun, GatewayError> {
         let Spender { client, upstream, provider, turn, .. } = *spender;
         let of_key = upstream.keys.first().and_then(|key| key.budget.max_tokens);
@@ -232,7 +234,7 @@ impl Budget {
                     }
                 }
             }
-            let prompt = estimate::prompt_tokens(body);
+            let prompt = estimate();
             let need = Need::of(if expected { prompt.expected } else { prompt.upper }, output, &price);
             reckoned = Reckoned { need, presumed: need, model: slot };
         }
