@@ -17,6 +17,9 @@ use super::yaml;
 /// Most tokens of a context or an answer; a slip of a digit in the table is found with it.
 const MAX_TOKENS: u64 = 100_000_000;
 
+/// The keys of prices: input, cached input, what is written to the cache, output.
+const PRICES: [&str; 4] = ["input", "cached_input", "cache_write", "output"];
+
 /// What is known of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -123,7 +126,7 @@ fn model(section: &Section<'_>) -> Option<Model> {
         items.iter().filter_map(|item| item.choice(&Modality::NAMES)).collect()
     };
     let above = section.section("above");
-    let above = match rates(&above, ["input", "cached_input", "output"]) {
+    let above = match rates(&above, PRICES) {
         Some(rates) => Some((tokens(&above, "tokens")?, rates)),
         None => None,
     };
@@ -132,20 +135,25 @@ fn model(section: &Section<'_>) -> Option<Model> {
         max_output: tokens(section, "max_output"),
         reads: modalities("reads"),
         writes: modalities("writes"),
-        price: Price { usual: rates(section, ["input", "cached_input", "output"])?, above },
+        price: Price { usual: rates(section, PRICES)?, above },
         batch: section.get("batch").and_then(|field| field.micro_units(1)),
         as_of: section.text("as_of")?,
     })
 }
 
-/// Prices under these keys, for input, cached input and output; `None` where there is none of them. Cached tokens
-/// cost as others do where nothing is said of them.
-pub(super) fn rates(section: &Section<'_>, [input, cached_input, output]: [&str; 3]) -> Option<Rates> {
+/// Prices under these keys, for input, cached input, what is written to the cache, and output; `None` where there is
+/// none of them. Cached tokens and those written cost as others do where nothing is said of them.
+pub(super) fn rates(section: &Section<'_>, keys: [&str; 4]) -> Option<Rates> {
     let price = |key: &str| section.get(key)?.micro_units(MAX_PRICE_USD).map(MicroUsdPerMillion);
-    let (input, cached_input, output) = (price(input), price(cached_input), price(output));
-    input.or(cached_input).or(output)?;
+    let [input, cached_input, cache_write, output] = keys.map(price);
+    input.or(cached_input).or(cache_write).or(output)?;
     let input = input.unwrap_or_default();
-    Some(Rates { input, cached_input: cached_input.unwrap_or(input), output: output.unwrap_or_default() })
+    Some(Rates {
+        input,
+        cached_input: cached_input.unwrap_or(input),
+        cache_write: cache_write.unwrap_or(input),
+        output: output.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +184,7 @@ mod tests {
     fn nothing_is_wrong_with_the_table_and_its_entries_are_sorted() {
         let problems: Vec<String> = TABLE.problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{problems:?}");
-        const KEYS: [&str; 12] = [
+        const KEYS: [&str; 13] = [
             "model",
             "context",
             "max_output",
@@ -184,6 +192,7 @@ mod tests {
             "writes",
             "input",
             "cached_input",
+            "cache_write",
             "output",
             "above",
             "batch",
@@ -215,12 +224,13 @@ mod tests {
                 assert!(model.max_output.is_none_or(|most| (1000..=model.context).contains(&most)), "{at}");
                 assert!(model.reads.contains(&Modality::Text) && !model.writes.is_empty(), "{at}");
                 let speaks = model.writes.contains(&Modality::Text);
-                for Rates { input, cached_input, output } in
+                for Rates { input, cached_input, cache_write, output } in
                     [Some(model.price.usual), model.price.above.map(|(_, rates)| rates)].into_iter().flatten()
                 {
                     // From the cheapest embeddings to the dearest reasoning.
                     assert!((10_000..=150_000_000).contains(&input.0), "{at}");
                     assert!(cached_input <= input && cached_input.0 > 0, "{at}");
+                    assert!(cache_write >= input && cache_write.0 <= 2 * input.0, "{at}");
                     assert!(if speaks { output >= input } else { output.0 == 0 }, "{at}");
                     assert!(output.0 <= 600_000_000, "{at}");
                 }

@@ -13,6 +13,8 @@ pub struct Rates {
     pub input: MicroUsdPerMillion,
     /// For those of them that came from the provider's prompt cache.
     pub cached_input: MicroUsdPerMillion,
+    /// For those of them that were written to it.
+    pub cache_write: MicroUsdPerMillion,
     /// For tokens received.
     pub output: MicroUsdPerMillion,
 }

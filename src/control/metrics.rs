@@ -96,6 +96,7 @@ fn merge(samples: &[Sample], snapshot: &Snapshot) -> Merged {
             }
             into.input_tokens += series.input_tokens;
             into.cached_tokens += series.cached_tokens;
+            into.cache_write_tokens += series.cache_write_tokens;
             into.output_tokens += series.output_tokens;
             into.reasoning_tokens += series.reasoning_tokens;
             into.cost += series.cost;
@@ -185,6 +186,7 @@ fn counters(out: &mut String, merged: &Merged) {
             ("input", series.input_tokens),
             ("output", series.output_tokens),
             ("cached_input", series.cached_tokens),
+            ("cache_write_input", series.cache_write_tokens),
             ("reasoning_output", series.reasoning_tokens),
         ] {
             let _ = writeln!(out, "coo_llm_tokens_total{{{}}} {count}", labels(names, &[("type", kind)]));

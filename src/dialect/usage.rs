@@ -22,6 +22,8 @@ pub struct Usage {
     pub total_tokens: u64,
     /// The part of `prompt_tokens` that came from the provider's prompt cache.
     pub cached_tokens: u64,
+    /// The part of `prompt_tokens` that was written to it.
+    pub cache_write_tokens: u64,
     /// Tokens thought and not shown. Most providers count them in
     /// `completion_tokens`, some only in `total_tokens`.
     pub reasoning_tokens: u64,
@@ -54,14 +56,15 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
         let key = cursor.key()?;
         match key.span.of(object) {
             b"prompt_tokens_details" | b"input_tokens_details" => {
-                if let Some(count) = read_detail(cursor, object, "cached_tokens")? {
-                    usage.cached_tokens = count;
-                }
+                // What was written is told by OpenRouter.
+                let [cached, written] =
+                    read_details(cursor, object, ["cached_tokens", "cache_write_tokens"])?;
+                usage.cached_tokens = cached.unwrap_or(usage.cached_tokens);
+                usage.cache_write_tokens = written.unwrap_or(usage.cache_write_tokens);
             }
             b"completion_tokens_details" | b"output_tokens_details" => {
-                if let Some(count) = read_detail(cursor, object, "reasoning_tokens")? {
-                    usage.reasoning_tokens = count;
-                }
+                let [reasoning] = read_details(cursor, object, ["reasoning_tokens"])?;
+                usage.reasoning_tokens = reasoning.unwrap_or(usage.reasoning_tokens);
             }
             name => {
                 let count = json::count(cursor.value()?.of(object));
@@ -90,6 +93,7 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     if let (true, Some(input)) = (apart, prompt) {
         prompt = Some(input.saturating_add(read).saturating_add(written));
         usage.cached_tokens = usage.cached_tokens.max(read);
+        usage.cache_write_tokens = usage.cache_write_tokens.max(written);
     }
     usage.completion_tokens = completion.unwrap_or(0);
     usage.prompt_tokens =
@@ -98,9 +102,13 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     Ok(Some(usage))
 }
 
-/// One count out of a details object, which may also be null.
-fn read_detail(cursor: &mut Cursor<'_>, object: &[u8], name: &str) -> Result<Option<u64>, JsonError> {
-    let mut found = None;
+/// Counts out of a details object, which may also be null.
+fn read_details<const N: usize>(
+    cursor: &mut Cursor<'_>,
+    object: &[u8],
+    names: [&str; N],
+) -> Result<[Option<u64>; N], JsonError> {
+    let mut found = [None; N];
     if cursor.peek() != b'{' {
         cursor.value()?;
         return Ok(found);
@@ -109,8 +117,10 @@ fn read_detail(cursor: &mut Cursor<'_>, object: &[u8], name: &str) -> Result<Opt
     while more {
         let key = cursor.key()?;
         let value = cursor.value()?;
-        if key.is(object, name) {
-            found = json::count(value.of(object));
+        for (name, found) in names.iter().zip(&mut found) {
+            if key.is(object, name) {
+                *found = json::count(value.of(object));
+            }
         }
         more = cursor.next_member()?;
     }
@@ -146,19 +156,23 @@ pub struct TokenPrices {
     pub input: u64,
     /// For those of them that came from the provider's prompt cache.
     pub cached_input: u64,
+    /// For those of them that were written to it.
+    pub cache_write: u64,
     /// For tokens written.
     pub output: u64,
 }
 
 /// What a request cost: [`Usage::prompt_tokens`] at the input price, the cached
-/// ones among them at theirs, and [`Usage::output_tokens`] at the output price.
+/// ones among them and those written to the cache at theirs, and [`Usage::output_tokens`] at the output price.
 /// Exact.
 pub fn cost(usage: &Usage, prices: &TokenPrices) -> PicoUsd {
     let part = |tokens: u64, price: u64| PicoUsd(u128::from(tokens) * u128::from(price));
     // A provider that counts more cached tokens than there were counts wrongly.
     let cached = usage.cached_tokens.min(usage.prompt_tokens);
-    part(usage.prompt_tokens - cached, prices.input)
+    let written = usage.cache_write_tokens.min(usage.prompt_tokens - cached);
+    part(usage.prompt_tokens - cached - written, prices.input)
         + part(cached, prices.cached_input)
+        + part(written, prices.cache_write)
         + part(usage.output_tokens(), prices.output)
 }
 
@@ -406,6 +420,7 @@ mod tests {
             completion_tokens: completion,
             total_tokens: total,
             cached_tokens: cached,
+            cache_write_tokens: 0,
             reasoning_tokens: reasoning,
         })
     }
@@ -415,6 +430,12 @@ mod tests {
         let object = br#"{"input_tokens":5,"cache_creation_input_tokens":7,"cache_read_input_tokens":11,"output_tokens":2}"#;
         let usage = Usage::parse(object).unwrap();
         assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.total_tokens), (23, 11, 25));
+        assert_eq!(usage.cache_write_tokens, 7);
+        let object = br#"{"prompt_tokens":23,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1,"cache_write_tokens":9}}"#;
+        assert_eq!(
+            Usage::parse(object).map(|usage| (usage.cached_tokens, usage.cache_write_tokens)),
+            Some((1, 9))
+        );
         // Some add these names to OpenAI's, which count everything already.
         let object = br#"{"prompt_tokens":23,"completion_tokens":2,"cache_read_input_tokens":11}"#;
         assert_eq!(Usage::parse(object).unwrap().prompt_tokens, 23);
@@ -475,7 +496,8 @@ mod tests {
     fn money_is_exact() {
         let usage = of(19, 10, 29, 0, 0).unwrap();
         // 0.15 and 0.60 dollars per million tokens.
-        let prices = TokenPrices { input: 150_000, cached_input: 75_000, output: 600_000 };
+        let prices =
+            TokenPrices { input: 150_000, cached_input: 75_000, cache_write: 187_500, output: 600_000 };
         let cost = super::cost(&usage, &prices);
         assert_eq!(cost, PicoUsd(19 * 150_000 + 10 * 600_000));
         assert_eq!(cost.to_string(), "0.00000885");
@@ -500,12 +522,20 @@ mod tests {
             assert_eq!(PicoUsd(pico).micro_usd(), micro);
         }
         let most = of(u64::MAX, u64::MAX, u64::MAX, 0, 0).unwrap();
-        let dear = TokenPrices { input: u64::MAX, cached_input: u64::MAX, output: u64::MAX };
+        let dear =
+            TokenPrices { input: u64::MAX, cached_input: u64::MAX, cache_write: u64::MAX, output: u64::MAX };
         assert_eq!(super::cost(&most, &dear), PicoUsd(u128::MAX));
         // Cached tokens are part of the prompt's, however many a provider says there are.
         for (cached, pico) in [(8, 11 * 150_000 + 8 * 75_000), (19, 19 * 75_000), (99, 19 * 75_000)] {
             let usage = of(19, 10, 29, cached, 0).unwrap();
             assert_eq!(super::cost(&usage, &prices), PicoUsd(pico + 10 * 600_000));
+        }
+        // So are those written to the cache.
+        let parts =
+            |[plain, cached, written]: [u128; 3]| plain * 150_000 + cached * 75_000 + written * 187_500;
+        for (cached, written, of) in [(8, 4, [7, 8, 4]), (8, 99, [0, 8, 11]), (0, 19, [0, 0, 19])] {
+            let usage = Usage { cache_write_tokens: written, ..self::of(19, 10, 29, cached, 0).unwrap() };
+            assert_eq!(super::cost(&usage, &prices), PicoUsd(parts(of) + 10 * 600_000));
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Series {
     pub input_tokens: u64,
     /// Of `input_tokens`, those the provider had cached.
     pub cached_tokens: u64,
+    /// Of `input_tokens`, those the provider wrote to its cache.
+    pub cache_write_tokens: u64,
     /// Tokens received.
     pub output_tokens: u64,
     /// Of `output_tokens`, those spent on reasoning.
@@ -147,6 +149,7 @@ impl Metrics {
         if let Some(usage) = &account.usage {
             series.input_tokens += usage.prompt_tokens;
             series.cached_tokens += usage.cached_tokens;
+            series.cache_write_tokens += usage.cache_write_tokens;
             series.output_tokens += usage.output_tokens();
             series.reasoning_tokens += usage.reasoning_tokens;
             series.cost += account.cost();

@@ -199,8 +199,9 @@ fn models(section: &Section<'_>, model: Option<&str>) -> Vec<String> {
     out
 }
 
-/// The keys of prices: input, cached input, output.
-const PRICES: [&str; 3] = ["input_token_cost", "cached_input_token_cost", "output_token_cost"];
+/// The keys of prices: input, cached input, what is written to the cache, output.
+const PRICES: [&str; 4] =
+    ["input_token_cost", "cached_input_token_cost", "cache_write_token_cost", "output_token_cost"];
 
 fn pricing(section: &Section<'_>) -> Pricing {
     section.choice("currency", &[("USD", ()), ("usd", ())]);

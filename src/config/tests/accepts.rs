@@ -65,6 +65,7 @@ fn prices_are_of_a_provider_and_of_its_models() {
     let price = |input, cached_input, output| prices::Rates {
         input: MicroUsdPerMillion(input),
         cached_input: MicroUsdPerMillion(cached_input),
+        cache_write: MicroUsdPerMillion(input),
         output: MicroUsdPerMillion(output),
     };
     for (text, all, models) in [
@@ -73,6 +74,14 @@ fn prices_are_of_a_provider_and_of_its_models() {
         ("{input_token_cost: 0}", Some(price(0, 0, 0)), vec![]),
         ("{input_token_cost: 2, output_token_cost: 3}", Some(price(2_000_000, 2_000_000, 3_000_000)), vec![]),
         ("{input_token_cost: 2, cached_input_token_cost: 0.5}", Some(price(2_000_000, 500_000, 0)), vec![]),
+        (
+            "{input_token_cost: 2, cache_write_token_cost: 2.5}",
+            Some(prices::Rates {
+                cache_write: MicroUsdPerMillion(2_500_000),
+                ..price(2_000_000, 2_000_000, 0)
+            }),
+            vec![],
+        ),
         (
             "{models: {'m-*': {output_token_cost: 1}, 'a/b:c': {input_token_cost: 0.1}}}",
             None,

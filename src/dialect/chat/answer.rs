@@ -32,6 +32,8 @@ pub struct Choice<'a> {
     pub reasoning: Vec<(Cow<'a, str>, Option<Cow<'a, str>>)>,
     /// Why it ended.
     pub finish: Finish,
+    /// The stop text that ended it, where the provider tells.
+    pub stop_sequence: Option<Cow<'a, str>>,
     /// Probabilities, as OpenAI's `logprobs` object, as JSON.
     pub logprobs: Option<Cow<'a, str>>,
     /// Sources quoted, as OpenAI's `annotations` array, as JSON.
@@ -142,6 +144,13 @@ pub enum Piece<'a> {
         choice: u32,
         /// The object.
         json: Cow<'a, str>,
+    },
+    /// The stop text that is about to end an answer, where the provider tells: before its [`Piece::Finish`].
+    StopSequence {
+        /// Which answer.
+        choice: u32,
+        /// The stop text.
+        text: Cow<'a, str>,
     },
     /// An answer ends.
     Finish {

@@ -35,6 +35,8 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub stop_reason: Option<Text<'a>>,
     #[serde(borrow)]
+    pub stop_sequence: Option<Text<'a>>,
+    #[serde(borrow)]
     pub stop_details: Option<StopDetails<'a>>,
     pub usage: Option<Counts>,
 }
@@ -114,13 +116,15 @@ impl Counts {
     pub fn usage(self) -> Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
         let prompt = self.input_tokens.unwrap_or(0).saturating_add(cached);
-        let prompt = prompt.saturating_add(self.cache_creation_input_tokens.unwrap_or(0));
+        let cache_write_tokens = self.cache_creation_input_tokens.unwrap_or(0);
+        let prompt = prompt.saturating_add(cache_write_tokens);
         let completion = self.output_tokens.unwrap_or(0);
         Usage {
             prompt_tokens: prompt,
             completion_tokens: completion,
             total_tokens: prompt.saturating_add(completion),
             cached_tokens: cached,
+            cache_write_tokens,
             reasoning_tokens: self
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)
@@ -207,6 +211,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer<'_>, Malformed> {
         }
     }
     choice.finish = finish(&text(message.stop_reason));
+    choice.stop_sequence = message.stop_sequence.map(|text| text.0);
     if choice.finish == Finish::ContentFilter {
         choice.refusal = message.stop_details.and_then(|details| details.explanation).map(|text| text.0);
     }
@@ -250,6 +255,7 @@ mod tests {
                 completion_tokens: 503,
                 total_tokens: 2095 + 2051 + 248 + 503,
                 cached_tokens: 2051,
+                cache_write_tokens: 248,
                 reasoning_tokens: 0,
             }),
         };

@@ -85,6 +85,8 @@ struct Delta<'a> {
     #[serde(borrow)]
     stop_reason: Option<Text<'a>>,
     #[serde(borrow)]
+    stop_sequence: Option<Text<'a>>,
+    #[serde(borrow)]
     stop_details: Option<StopDetails<'a>>,
 }
 
@@ -263,6 +265,9 @@ impl State {
             && let Some(explanation) = delta.stop_details.and_then(|details| details.explanation)
         {
             each(Piece::Refusal { choice: 0, text: explanation.0 });
+        }
+        if let Some(Text(text)) = delta.stop_sequence {
+            each(Piece::StopSequence { choice: 0, text });
         }
         each(Piece::Finish { choice: 0, reason });
     }

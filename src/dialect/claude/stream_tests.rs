@@ -41,12 +41,19 @@ fn arguments(index: u32, json: &str) -> Piece<'_> {
 }
 
 /// The end of a stream.
-fn end(reason: Finish, prompt: u64, completion: u64, cached: u64, thought: u64) -> [Piece<'static>; 3] {
+fn end(
+    reason: Finish,
+    prompt: u64,
+    completion: u64,
+    (cached, written): (u64, u64),
+    thought: u64,
+) -> [Piece<'static>; 3] {
     let usage = Usage {
         prompt_tokens: prompt,
         completion_tokens: completion,
         total_tokens: prompt + completion,
         cached_tokens: cached,
+        cache_write_tokens: written,
         reasoning_tokens: thought,
     };
     [Piece::Finish { choice: 0, reason }, Piece::Usage(usage), Piece::Done]
@@ -75,7 +82,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     text("Hello"),
                     text(" \"é\"\n!"),
                 ],
-                end(Finish::Stop, 25, 15, 0, 0),
+                end(Finish::Stop, 25, 15, (0, 0), 0),
             ),
         ),
         (
@@ -90,7 +97,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     call(1, "toolu_02", "get_time"),
                     arguments(1, "{}"),
                 ],
-                end(Finish::ToolCalls, 582, 89, 100, 0),
+                end(Finish::ToolCalls, 582, 89, (100, 10), 0),
             ),
         ),
         (
@@ -106,7 +113,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     ),
                     text("The greatest common divisor is **21**."),
                 ],
-                end(Finish::Length, 41, 150, 0, 120),
+                end(Finish::Length, 41, 150, (0, 0), 120),
             ),
         ),
         (
@@ -118,7 +125,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     text("20°C"),
                     Piece::Annotations { choice: 0, json: citation.into() },
                 ],
-                end(Finish::Length, 10682, 510, 0, 0),
+                end(Finish::Length, 10682, 510, (0, 0), 0),
             ),
         ),
         (
@@ -129,7 +136,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     text("Well"),
                     Piece::Refusal { choice: 0, text: "Could enable harm.".into() },
                 ],
-                end(Finish::ContentFilter, 20, 4, 0, 0),
+                end(Finish::ContentFilter, 20, 4, (0, 0), 0),
             ),
         ),
         (include_str!("fixtures/error.sse"), vec![start("msg_01E", "claude-opus-4-6"), Piece::Error(error)]),
@@ -143,7 +150,7 @@ fn fixtures() -> Vec<(&'static str, Vec<Piece<'static>>)> {
                     thought("hm"),
                     signature("s"),
                 ],
-                end(Finish::ToolCalls, 3, 4, 0, 0),
+                end(Finish::ToolCalls, 3, 4, (0, 0), 0),
             ),
         ),
     ]
@@ -195,4 +202,21 @@ fn what_is_not_claudes_is_malformed() {
     let endless = vec![b'a'; MAX_EVENT_BYTES / 2 + 1];
     assert!(pieces([&b"id: "[..], &endless[..]]).is_ok());
     assert!(pieces([&b"id: "[..], &endless[..], &endless[..]]).is_err());
+}
+
+#[test]
+fn the_stop_text_is_told_before_the_end() {
+    let mut reader = StreamReader::new();
+    let mut pieces = Vec::new();
+    let stream = b"data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"cache_creation_input_tokens\":6}}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"stop_sequence\",\"stop_sequence\":\"END\"},\"usage\":{\"output_tokens\":2}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+    let mut each = |piece: Piece<'_>| match piece {
+        Piece::StopSequence { choice: 0, text } => pieces.push(text.into_owned()),
+        Piece::Finish { reason, .. } => pieces.push(reason.name().to_owned()),
+        Piece::Usage(usage) => {
+            pieces.push(format!("{} of {}", usage.cache_write_tokens, usage.prompt_tokens));
+        }
+        _ => {}
+    };
+    reader.feed(stream, &mut each).unwrap();
+    assert_eq!(pieces, ["END", "stop", "6 of 7"]);
 }

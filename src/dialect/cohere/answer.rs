@@ -96,6 +96,7 @@ impl Counts {
             total_tokens: prompt.saturating_add(completion),
             cached_tokens: whole(self.cached_tokens).min(prompt),
             reasoning_tokens: 0,
+            ..Usage::default()
         })
     }
 }

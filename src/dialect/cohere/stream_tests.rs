@@ -46,6 +46,7 @@ fn end(reason: Finish, prompt: u64, completion: u64, cached: u64) -> [Piece<'sta
         total_tokens: prompt + completion,
         cached_tokens: cached,
         reasoning_tokens: 0,
+        ..Usage::default()
     };
     [Piece::Finish { choice: 0, reason }, Piece::Usage(usage), Piece::Done]
 }

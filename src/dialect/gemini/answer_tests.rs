@@ -19,6 +19,7 @@ fn text_usage_and_probabilities() {
             completion_tokens: 643,
             total_tokens: 651,
             cached_tokens: 4,
+            cache_write_tokens: 0,
             reasoning_tokens: 633
         })
     );

@@ -36,7 +36,13 @@ fn usage(
     total_tokens: u64,
     reasoning_tokens: u64,
 ) -> Piece<'static> {
-    Piece::Usage(Usage { prompt_tokens, completion_tokens, total_tokens, cached_tokens: 0, reasoning_tokens })
+    Piece::Usage(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens,
+        reasoning_tokens,
+        ..Usage::default()
+    })
 }
 
 fn start(id: &'static str, model: &'static str) -> Piece<'static> {

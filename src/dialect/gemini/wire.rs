@@ -184,6 +184,7 @@ impl UsageMetadata {
             total_tokens: self.total_token_count.max(prompt_tokens.saturating_add(completion_tokens)),
             cached_tokens: self.cached_content_token_count,
             reasoning_tokens: self.thoughts_token_count,
+            ..Usage::default()
         }
     }
 }

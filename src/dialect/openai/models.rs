@@ -47,16 +47,20 @@ pub fn write_model(model: &Model<'_>, out: &mut Vec<u8>) {
         write_strings(writes, out);
         out.push(b'}');
     }
-    if let Some(TokenPrices { input, cached_input, output }) = model.prices {
+    if let Some(TokenPrices { input, cached_input, cache_write, output }) = model.prices {
         // A price in micro-USD per million tokens is one in pico-USD per token.
-        let [prompt, cached, completion] =
-            [input, cached_input, output].map(|price| PicoUsd(u128::from(price)).to_string());
+        let [prompt, cached, written, completion] =
+            [input, cached_input, cache_write, output].map(|price| PicoUsd(u128::from(price)).to_string());
         out.extend_from_slice(b",\"pricing\":{\"prompt\":");
         json::write_string(out, &prompt);
         out.extend_from_slice(b",\"completion\":");
         json::write_string(out, &completion);
         out.extend_from_slice(b",\"input_cache_read\":");
         json::write_string(out, &cached);
+        if cache_write != input {
+            out.extend_from_slice(b",\"input_cache_write\":");
+            json::write_string(out, &written);
+        }
         out.push(b'}');
     }
     out.push(b'}');
@@ -120,7 +124,12 @@ mod tests {
             context_length: Some(128_000),
             max_output_tokens: Some(16_384),
             modalities: Some((vec!["text", "image"], vec!["text"])),
-            prices: Some(TokenPrices { input: 150_000, cached_input: 75_000, output: 600_000 }),
+            prices: Some(TokenPrices {
+                input: 150_000,
+                cached_input: 75_000,
+                cache_write: 150_000,
+                output: 600_000,
+            }),
             ..mini()
         };
         let mut out = Vec::new();

@@ -68,7 +68,9 @@ impl Seen {
                 }
                 self.error = true;
             }
-            Piece::Start { .. } | Piece::Finish { reason: Finish::Stop | Finish::Length, .. } => {}
+            Piece::Start { .. }
+            | Piece::StopSequence { .. }
+            | Piece::Finish { reason: Finish::Stop | Finish::Length, .. } => {}
             _ => self.content += 1,
         }
         self.events += 1;

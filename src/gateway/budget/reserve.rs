@@ -56,11 +56,18 @@ pub struct Need {
 }
 
 impl Need {
-    /// Of so many tokens at a model's price. That some will come from the provider's cache is not counted on.
-    fn of(input: u64, output: u64, price: &Price) -> Self {
+    /// Of so many tokens at a model's price; at `worst` all of the prompt is written to the provider's cache, which may
+    /// cost more. That some will come from it is not counted on.
+    fn of(input: u64, output: u64, price: &Price, worst: bool) -> Self {
         let total_tokens = input.saturating_add(output);
-        let usage =
-            Usage { prompt_tokens: input, completion_tokens: output, total_tokens, ..Usage::default() };
+        let cache_write_tokens = if worst { input } else { 0 };
+        let usage = Usage {
+            prompt_tokens: input,
+            completion_tokens: output,
+            total_tokens,
+            cache_write_tokens,
+            ..Usage::default()
+        };
         Self {
             tokens: i64::try_from(total_tokens).unwrap_or(i64::MAX),
             micro_usd: price::cost(&usage, price).micro_usd(),
@@ -223,8 +230,8 @@ impl Budget {
             if let Some(upper) = estimate::rough_upper(body, facts.hex_escapes)
                 && let Some(input) = if expected { mean.prompt_tokens(body.len()) } else { Some(upper) }
             {
-                let need = Need::of(upper, output, &price);
-                let presumed = Need::of(input.min(upper), output, &price);
+                let need = Need::of(upper, output, &price, !expected);
+                let presumed = Need::of(input.min(upper), output, &price, !expected);
                 if self.is_ample(client, need) && spender.key(turn).is_none_or(|key| self.is_ample(key, need))
                 {
                     let reckoned = Reckoned { need, presumed, model: slot };
@@ -235,7 +242,8 @@ impl Budget {
                 }
             }
             let prompt = estimate();
-            let need = Need::of(if expected { prompt.expected } else { prompt.upper }, output, &price);
+            let need =
+                Need::of(if expected { prompt.expected } else { prompt.upper }, output, &price, !expected);
             reckoned = Reckoned { need, presumed: need, model: slot };
         }
         let mut reservation = Box::new(Reservation::new(client, reckoned));

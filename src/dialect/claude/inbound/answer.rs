@@ -19,11 +19,12 @@ pub fn write_answer(answer: &Answer<'_>, face: &Face<'_>, out: &mut Vec<u8>) {
     let id = message_id(&answer.id, face.id);
     let mut content = Vec::new();
     let mut finish = Finish::Stop;
-    let (mut calls, mut refused) = (false, false);
+    let (mut calls, mut refused, mut stop) = (false, false, None);
     if let Some(choice) = answer.choices.first() {
         finish = choice.finish;
         calls = !choice.calls.is_empty();
         refused = choice.refusal.is_some();
+        stop = choice.stop_sequence.as_deref();
         for (thinking, signature) in &choice.reasoning {
             content.push(Block::Thinking { thinking, signature: signature.as_deref().unwrap_or_default() });
         }
@@ -44,20 +45,20 @@ pub fn write_answer(answer: &Answer<'_>, face: &Face<'_>, out: &mut Vec<u8>) {
         role: "assistant",
         model: face.model,
         content,
-        stop_reason: Some(stop_reason(finish, calls, refused)),
-        stop_sequence: None,
+        stop_reason: Some(stop_reason(finish, calls, refused, stop)),
+        stop_sequence: stop,
         usage: Usage::of(answer.usage),
     };
     write_value(out, &message);
 }
 
-/// Why an answer ended. That a text of `stop_sequences` ended it is not told apart by most dialects, so it is never
-/// said. An answer with calls, or a refusal, says so even where the provider only says that it was done: clients go by it.
-pub(super) fn stop_reason(finish: Finish, calls: bool, refused: bool) -> &'static str {
+/// Why an answer ended. That a text of `stop_sequences` ended it is not told apart by most dialects. An answer with calls, or a refusal, says so even where the provider only says that it was done: clients go by it.
+pub(super) fn stop_reason(finish: Finish, calls: bool, refused: bool, stop: Option<&str>) -> &'static str {
     match finish {
         Finish::ToolCalls => "tool_use",
         Finish::Stop if calls => "tool_use",
         Finish::Stop if refused => "refusal",
+        Finish::Stop if stop.is_some() => "stop_sequence",
         Finish::Stop => "end_turn",
         Finish::Length => "max_tokens",
         Finish::ContentFilter => "refusal",
@@ -126,7 +127,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Anthropic counts what came from the cache beside `input_tokens`, not in it.
+/// Anthropic counts what came from the cache, and what was written to it, beside `input_tokens`, not in it.
 #[derive(Serialize)]
 pub(super) struct Usage {
     input_tokens: u64,
@@ -148,8 +149,11 @@ impl Usage {
         let usage = usage.unwrap_or_default();
         let thinking_tokens = usage.reasoning_tokens;
         Self {
-            input_tokens: usage.prompt_tokens.saturating_sub(usage.cached_tokens),
-            cache_creation_input_tokens: 0,
+            input_tokens: usage
+                .prompt_tokens
+                .saturating_sub(usage.cached_tokens)
+                .saturating_sub(usage.cache_write_tokens),
+            cache_creation_input_tokens: usage.cache_write_tokens,
             cache_read_input_tokens: usage.cached_tokens,
             output_tokens: usage.output_tokens(),
             output_tokens_details: (thinking_tokens > 0).then_some(OutputDetails { thinking_tokens }),
@@ -200,6 +204,7 @@ mod tests {
                 completion_tokens: 4,
                 total_tokens: 14,
                 cached_tokens: 3,
+                cache_write_tokens: 2,
                 reasoning_tokens: 2,
             }),
         };
@@ -218,7 +223,7 @@ mod tests {
                 ],
                 "stop_reason": "tool_use", "stop_sequence": null,
                 "usage": {
-                    "input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3,
+                    "input_tokens": 5, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3,
                     "output_tokens": 4, "output_tokens_details": {"thinking_tokens": 2},
                 },
             })
@@ -227,17 +232,24 @@ mod tests {
 
     #[test]
     fn ends_and_ids() {
-        for (finish, calls, refused, wanted) in [
-            (Finish::Stop, false, false, "end_turn"),
-            (Finish::Stop, true, false, "tool_use"),
-            (Finish::Stop, false, true, "refusal"),
-            (Finish::ToolCalls, true, false, "tool_use"),
-            (Finish::Length, false, false, "max_tokens"),
-            (Finish::Length, true, false, "max_tokens"),
-            (Finish::ContentFilter, false, false, "refusal"),
+        for (finish, calls, refused, stop, wanted) in [
+            (Finish::Stop, false, false, None, "end_turn"),
+            (Finish::Stop, false, false, Some("x"), "stop_sequence"),
+            (Finish::Stop, true, false, None, "tool_use"),
+            (Finish::Stop, false, true, None, "refusal"),
+            (Finish::ToolCalls, true, false, None, "tool_use"),
+            (Finish::Length, false, false, None, "max_tokens"),
+            (Finish::Length, true, false, None, "max_tokens"),
+            (Finish::ContentFilter, false, false, None, "refusal"),
         ] {
-            assert_eq!(stop_reason(finish, calls, refused), wanted, "{finish:?} {calls} {refused}");
+            assert_eq!(stop_reason(finish, calls, refused, stop), wanted, "{finish:?} {calls} {refused}");
         }
+        let stopped = Choice { stop_sequence: Some("###".into()), ..Choice::default() };
+        let stopped = written(&Answer { choices: vec![stopped], ..Answer::default() });
+        assert_eq!(
+            (&stopped["stop_reason"], &stopped["stop_sequence"]),
+            (&"stop_sequence".into(), &"###".into())
+        );
         for (provider, wanted) in [("", "msg_7"), ("msg_1", "msg_1"), ("x", "msg_x")] {
             assert_eq!(message_id(provider, "7"), wanted);
         }

@@ -36,6 +36,8 @@ pub struct EventWriter {
     /// Whether a text was a refusal.
     refused: bool,
     finish: Finish,
+    /// The stop text that ended it.
+    stop: Option<String>,
     usage: Option<usage::Usage>,
 }
 
@@ -66,6 +68,7 @@ impl EventWriter {
             calls: false,
             refused: false,
             finish: Finish::Stop,
+            stop: None,
             usage: None,
         }
     }
@@ -108,6 +111,7 @@ impl EventWriter {
                     self.fail(502, "The provider mixed the arguments of several calls. Try again.", out);
                 }
             }
+            Piece::StopSequence { choice: 0, text } => self.stop = Some((**text).to_owned()),
             Piece::Finish { choice: 0, reason } => {
                 self.finish = *reason;
                 self.close(out);
@@ -166,8 +170,9 @@ impl EventWriter {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.begin("", out);
         self.close(out);
-        let delta =
-            End { stop_reason: stop_reason(self.finish, self.calls, self.refused), stop_sequence: None };
+        let stop_sequence = self.stop.as_deref();
+        let stop_reason = stop_reason(self.finish, self.calls, self.refused, stop_sequence);
+        let delta = End { stop_reason, stop_sequence };
         event("message_delta", &Event::MessageDelta { delta, usage: Usage::of(self.usage) }, out);
         event("message_stop", &Event::MessageStop, out);
         self.stage = Stage::After;
@@ -197,7 +202,7 @@ enum Event<'a> {
     ContentBlockStart { index: u32, content_block: Block<'a> },
     ContentBlockDelta { index: u32, delta: Delta<'a> },
     ContentBlockStop { index: u32 },
-    MessageDelta { delta: End, usage: Usage },
+    MessageDelta { delta: End<'a>, usage: Usage },
     MessageStop,
 }
 
@@ -215,9 +220,9 @@ enum Delta<'a> {
 }
 
 #[derive(Serialize)]
-struct End {
+struct End<'a> {
     stop_reason: &'static str,
-    stop_sequence: Option<&'static str>,
+    stop_sequence: Option<&'a str>,
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn thought_text_and_calls() {
         completion_tokens: 4,
         total_tokens: 14,
         cached_tokens: 3,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
     };
     let stream = written(&[
@@ -210,4 +211,16 @@ proptest! {
         let ends = pieces.iter().any(|piece| matches!(piece, Piece::Done | Piece::Error(_)));
         prop_assert!(!ends || stage == "after");
     }
+}
+
+#[test]
+fn the_stop_text_is_told_at_the_end() {
+    let stream = written(&[
+        Piece::Start { id: "1".into(), model: "m".into() },
+        Piece::StopSequence { choice: 0, text: "END".into() },
+        Piece::Finish { choice: 0, reason: Finish::Stop },
+        Piece::Done,
+    ]);
+
+    assert!(stream.contains(r#""stop_reason":"stop_sequence","stop_sequence":"END""#), "{stream}");
 }

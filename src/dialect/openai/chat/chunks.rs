@@ -3,7 +3,7 @@
 //! Source: OpenAI API reference, "The chat completion chunk object" and `stream_options.include_usage`. What was thought
 //! is written as DeepSeek does (`reasoning_content`), its signature as OpenRouter does (`reasoning_details`).
 
-use super::write_answer::{write_head, write_number, write_usage};
+use super::write_answer::{write_head, write_number, write_stop_sequence, write_usage};
 use crate::dialect::chat::{Face, Finish, Piece};
 use crate::dialect::json::write_string;
 use crate::dialect::openai::stream::error_event;
@@ -21,6 +21,8 @@ pub struct ChunkWriter {
     begun: Vec<u32>,
     /// The last that came: some providers count again in every chunk, and the client is told once.
     usage: Option<Usage>,
+    /// Stop texts of choices that are about to end.
+    stops: Vec<(u32, String)>,
 }
 
 impl ChunkWriter {
@@ -34,6 +36,7 @@ impl ChunkWriter {
             head: Vec::new(),
             begun: Vec::new(),
             usage: None,
+            stops: Vec::new(),
         };
         writer.set_id(face.id);
         writer
@@ -90,6 +93,7 @@ impl ChunkWriter {
                 self.begin(*choice, out);
                 self.choice(*choice, |_| {}, json, None, out);
             }
+            Piece::StopSequence { choice, text } => self.stops.push((*choice, (**text).to_owned())),
             Piece::Finish { choice, reason } => {
                 self.begin(*choice, out);
                 self.choice(*choice, |_| {}, "null", Some(*reason), out);
@@ -146,7 +150,11 @@ impl ChunkWriter {
         out.extend_from_slice(logprobs.as_bytes());
         out.extend_from_slice(b",\"finish_reason\":");
         match finish {
-            Some(reason) => write_string(out, reason.name()),
+            Some(reason) => {
+                write_string(out, reason.name());
+                let stop = self.stops.iter().find(|(of, _)| *of == choice);
+                write_stop_sequence(stop.map(|(_, text)| &**text), out);
+            }
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b"}]");
@@ -260,5 +268,17 @@ mod tests {
         ];
         assert_eq!(told, wanted);
         assert!(out.starts_with("data: {\"id\":\"a\","));
+    }
+
+    #[test]
+    fn the_stop_text_comes_with_the_end() {
+        let stop = Piece::StopSequence { choice: 0, text: "#\"".into() };
+        let finish = Piece::Finish { choice: 0, reason: Finish::Stop };
+        let text = written(false, &[stop, finish, Piece::Done]);
+        assert!(
+            text.contains("\"finish_reason\":\"stop\",\"stop_reason\":\"#\\\"\"}]}\n\ndata: [DONE]"),
+            "{text}"
+        );
+        assert_eq!(text.matches("stop_reason").count(), 1);
     }
 }

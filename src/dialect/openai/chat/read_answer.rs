@@ -53,8 +53,24 @@ pub(super) struct ChoiceWire<'a> {
     pub(super) delta: Option<SaidWire<'a>>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<Str<'a>>,
+    /// vLLM's: the stop text, or the number of a token.
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    /// The same of SGLang's.
+    #[serde(borrow)]
+    matched_stop: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
+}
+
+impl<'a> ChoiceWire<'a> {
+    /// The stop text that ended the answer. Some servers put the reason there that they translate.
+    pub(super) fn stop_sequence(&self) -> Option<Cow<'a, str>> {
+        const REASONS: [&str; 6] = ["stop", "end_turn", "eos", "length", "max_tokens", "tool_use"];
+        let told = [self.stop_reason, self.matched_stop].into_iter().flatten();
+        let texts = told.filter_map(|told| serde_json::from_str::<Str<'a>>(told.get()).ok());
+        texts.map(|Str(text)| text).find(|text| !text.is_empty() && !REASONS.contains(&&**text))
+    }
 }
 
 /// What is said.
@@ -160,6 +176,7 @@ impl AnswerWire<'_> {
 }
 
 fn read_choice(wire: ChoiceWire<'_>) -> Result<Choice<'_>, Malformed> {
+    let stop_sequence = wire.stop_sequence();
     let said = wire.message.unwrap_or_default();
     let (mut text, thought) = read_content(said.content);
     let reasoning = said.reasoning_content.or(said.reasoning).or(thought.map(Str));
@@ -181,6 +198,7 @@ fn read_choice(wire: ChoiceWire<'_>) -> Result<Choice<'_>, Malformed> {
             .map(|thought| (thought.text, thought.signature))
             .collect(),
         finish: wire.finish_reason.map_or(Finish::Stop, |Str(reason)| read_finish(&reason)),
+        stop_sequence,
         logprobs: wire.logprobs.map(|logprobs| logprobs.get().into()),
         annotations: said.annotations.and_then(read_annotations),
     })
@@ -372,6 +390,25 @@ mod tests {
             r#"{"choices":[{"message":{"content":"x"}}]"#,
         ] {
             assert!(read_answer(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn stop_texts_are_told_from_reasons() {
+        for (members, wanted) in [
+            ("", None),
+            (r#","stop_reason":"END!""#, Some("END!")),
+            (r#","stop_reason":null"#, None),
+            (r#","stop_reason":128009"#, None),
+            (r#","stop_reason":"end_turn""#, None),
+            (r#","matched_stop":"\n\n""#, Some("\n\n")),
+            (r#","matched_stop":2,"stop_reason":"x""#, Some("x")),
+        ] {
+            let body = format!(
+                r#"{{"choices":[{{"index":0,"message":{{"content":"a"}},"finish_reason":"stop"{members}}}]}}"#
+            );
+            let answer = read_answer(body.as_bytes()).unwrap();
+            assert_eq!(answer.choices[0].stop_sequence.as_deref(), wanted, "{members}");
         }
     }
 }

@@ -106,6 +106,7 @@ impl Chunks {
         each: &mut dyn FnMut(Piece<'_>),
     ) -> Result<(), Malformed> {
         let choice = wire.index.unwrap_or(0);
+        let stop_sequence = wire.stop_sequence();
         let said = wire.delta.unwrap_or_default();
         let (text, thought) = read_content(said.content);
         let reasoning = said.reasoning_content.or(said.reasoning).or(thought.map(Str));
@@ -135,6 +136,9 @@ impl Chunks {
         }
         // Beside an error the reason says only that there is one.
         if let Some(Str(reason)) = wire.finish_reason.filter(|Str(reason)| !failed && !reason.is_empty()) {
+            if let Some(text) = stop_sequence {
+                each(Piece::StopSequence { choice, text });
+            }
             each(Piece::Finish { choice, reason: read_finish(&reason) });
         }
         Ok(())

@@ -127,6 +127,7 @@ fn usage_comes_from_wherever_it_is() {
         completion_tokens: 10,
         total_tokens: 29,
         cached_tokens: 8,
+        cache_write_tokens: 0,
         reasoning_tokens: 4,
     };
     assert_eq!(

@@ -136,10 +136,18 @@ prop_compose! {
 }
 
 fn usage() -> impl Strategy<Value = Usage> {
-    any::<[u32; 5]>().prop_map(|counts| {
-        let [prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens] =
-            counts.map(u64::from);
-        Usage { prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens }
+    any::<[u32; 6]>().prop_map(|counts| {
+        let counts = counts.map(u64::from);
+        let [prompt_tokens, completion_tokens, total_tokens, ..] = counts;
+        let [.., cached_tokens, cache_write_tokens, reasoning_tokens] = counts;
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            cached_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
+        }
     })
 }
 
@@ -173,13 +181,15 @@ fn reasoning() -> impl Strategy<Value = Vec<(Text, Option<Text>)>> {
 
 fn choice() -> impl Strategy<Value = Choice<'static>> {
     let said = (option::of(word()), vec(call(), 0..3), option::of(word()));
-    (said, reasoning(), finish(), option::of(json()), option::of(json())).prop_map(
-        |((text, calls, refusal), reasoning, finish, logprobs, annotations)| Choice {
+    let ended = (finish(), option::of("[A-Z]{1,3}!"));
+    (said, reasoning(), ended, option::of(json()), option::of(json())).prop_map(
+        |((text, calls, refusal), reasoning, (finish, stop), logprobs, annotations)| Choice {
             text,
             calls,
             refusal,
             reasoning,
             finish,
+            stop_sequence: stop.map(Into::into),
             logprobs,
             annotations,
         },

@@ -56,6 +56,11 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     write_number(usage.total_tokens, out);
     out.extend_from_slice(b",\"prompt_tokens_details\":{\"cached_tokens\":");
     write_number(usage.cached_tokens, out);
+    // As OpenRouter tells it.
+    if usage.cache_write_tokens > 0 {
+        out.extend_from_slice(b",\"cache_write_tokens\":");
+        write_number(usage.cache_write_tokens, out);
+    }
     out.extend_from_slice(b"},\"completion_tokens_details\":{\"reasoning_tokens\":");
     write_number(usage.reasoning_tokens, out);
     out.extend_from_slice(b"}}");
@@ -92,7 +97,17 @@ fn write_choice(index: usize, choice: &Choice<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(choice.logprobs.as_deref().unwrap_or("null").as_bytes());
     out.extend_from_slice(b",\"finish_reason\":\"");
     out.extend_from_slice(choice.finish.name().as_bytes());
-    out.extend_from_slice(b"\"}");
+    out.push(b'"');
+    write_stop_sequence(choice.stop_sequence.as_deref(), out);
+    out.push(b'}');
+}
+
+/// Appends the stop text that ended an answer, where it is known, as vLLM tells it.
+pub(super) fn write_stop_sequence(text: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(text) = text {
+        out.extend_from_slice(b",\"stop_reason\":");
+        write_string(out, text);
+    }
 }
 
 /// Appends a call as it stands in a message.
@@ -164,6 +179,7 @@ mod tests {
                     reasoning: vec![("Hm.".into(), None), (" So.".into(), Some("c2ln".into()))],
                     logprobs: Some(r#"{"content":[]}"#.into()),
                     annotations: Some(r#"[{"type":"url_citation"}]"#.into()),
+                    stop_sequence: Some("#\"".into()),
                     ..Choice::default()
                 },
             ],
@@ -172,6 +188,7 @@ mod tests {
                 completion_tokens: 4,
                 total_tokens: 9,
                 cached_tokens: 3,
+                cache_write_tokens: 1,
                 reasoning_tokens: 2,
             }),
             ..Answer::default()
@@ -189,9 +206,9 @@ mod tests {
                             {"type": "reasoning.text", "text": "Hm."},
                             {"type": "reasoning.text", "text": " So.", "signature": "c2ln"}],
                         "annotations": [{"type": "url_citation"}]},
-                     "logprobs": {"content": []}, "finish_reason": "stop"}],
+                     "logprobs": {"content": []}, "finish_reason": "stop", "stop_reason": "#\""}],
                 "usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9,
-                    "prompt_tokens_details": {"cached_tokens": 3},
+                    "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 1},
                     "completion_tokens_details": {"reasoning_tokens": 2}}})
         );
     }

@@ -94,6 +94,7 @@ mod tests {
                 completion_tokens: 4,
                 total_tokens: 14,
                 cached_tokens: 3,
+                cache_write_tokens: 0,
                 reasoning_tokens: 2,
             }),
             ..Answer::default()
