@@ -505,3 +505,92 @@ api_keys: [{{id: tester, key: {KEY}, limits: {{tokens_per_min: 60000}}}}]
         }
     }
 }
+
+const SOUND_TYPE: &str = "Content-Type: multipart/form-data; boundary=\"b b\"\r\n";
+
+fn form(model: &str, more: &str) -> String {
+    format!(
+        "--b b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n\u{0}model=x\r\n--b\r\n--b b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n{more}--b b--\r\n"
+    )
+}
+
+#[test]
+fn forms_pass_as_they_are_but_for_the_model() {
+    let provider = Provider::start(|seen, stream| {
+        if String::from_utf8_lossy(&seen.body).contains("name=\"stream\"") {
+            stream_head(stream);
+            write_chunk(stream, "data: {\"type\":\"transcript.text.delta\",\"delta\":\"Hel\"}\n\n");
+            write_chunk(
+                stream,
+                "data: {\"type\":\"transcript.text.done\",\"text\":\"Hel\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"output_tokens\":2,\"total_tokens\":16}}\n\n",
+            );
+            return stream.write_all(b"0\r\n\r\n").is_ok();
+        }
+        respond(stream, r#"{"text":"Hello","usage":{"type":"duration","seconds":9}}"#)
+    });
+    let gateway = gateway(&provider, "");
+    let head = format!("{}{SOUND_TYPE}x-mine: 1\r\n", bearer());
+    for path in ["/v1/audio/transcriptions", "/v1/audio/translations"] {
+        let body = form("openai:whisper-1", "");
+        let reply = post(&gateway, path, &head, &body);
+        assert_eq!((reply.status, &reply.json()["usage"]["seconds"]), (200, &9.into()), "{}", reply.text());
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{}", seen.head);
+        assert_eq!(seen.header("content-type").unwrap(), "multipart/form-data; boundary=\"b b\"");
+        assert_eq!(seen.head.to_ascii_lowercase().matches("content-type:").count(), 1, "{}", seen.head);
+        assert_eq!(
+            (seen.header("x-mine").as_deref(), seen.header("authorization").as_deref()),
+            (Some("1"), Some("Bearer sk-upstream"))
+        );
+        assert_eq!(String::from_utf8(seen.body).unwrap(), body.replace("openai:whisper-1", "whisper-1"));
+    }
+    let stream = "--b b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n";
+    let reply = post(&gateway, "/v1/audio/transcriptions", &head, &form("openai:gpt-4o-transcribe", stream));
+    assert!(
+        reply.text().contains("transcript.text.delta") && reply.text().contains("\"input_tokens\":14"),
+        "{}",
+        reply.text()
+    );
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "model=\"gpt-4o-transcribe\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (14.0, 2.0));
+    assert_eq!(gateway.metric("coo_llm_audio_seconds_total", &["model=\"whisper-1\""]), 18.0);
+    let log = gateway.log(3);
+    assert_eq!((&log[0]["audio_seconds"], &log[2]["stream"]), (&9.into(), &true.into()), "{log:?}");
+    assert!(log[2]["first_token_us"].is_u64(), "{log:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_form_is_said() {
+    let provider = Provider::plain();
+    let gateway = gateway(&provider, "");
+    let whole = form("openai:m", "");
+    let form_type = format!("{}{SOUND_TYPE}", bearer());
+    let other = format!("{}Content-Type: application/json\r\n", bearer());
+    for (head, body, status, code, param) in [
+        (
+            &form_type,
+            whole.replace("name=\"model\"", "name=\"x\""),
+            400,
+            "missing_required_parameter",
+            "model",
+        ),
+        (&form_type, whole.replace("name=\"file\"", "name=\"x\""), 400, "missing_required_parameter", "file"),
+        (&form_type, whole.replace("--b b--", "--b b"), 400, "invalid_form", ""),
+        (&other, whole.clone(), 400, "invalid_form", ""),
+        (&bearer(), whole.clone(), 400, "invalid_form", ""),
+        (&form_type, form("claude:m", ""), 400, "unsupported_endpoint", "model"),
+        (&form_type, form("nobody:m", ""), 404, "model_not_found", "model"),
+    ] {
+        let reply = post(&gateway, "/v1/audio/transcriptions", head, &body);
+        assert_eq!((reply.status, reply.error_code().as_str()), (status, code), "{}", reply.text());
+        if status == 400 && code != "unsupported_endpoint" {
+            assert_eq!(
+                reply.json()["error"]["param"].as_str().unwrap_or_default(),
+                param,
+                "{}",
+                reply.text()
+            );
+        }
+    }
+    assert!(provider.seen().is_empty());
+}

@@ -90,6 +90,8 @@ pub struct Key {
     models: Vec<u8>,
     /// Where a path goes in a head of `POST`.
     around: (Vec<u8>, Vec<u8>),
+    /// What follows the path where the body is not JSON, but for what it is.
+    bare: Vec<u8>,
 }
 
 impl fmt::Debug for Key {
@@ -117,6 +119,13 @@ impl Key {
     pub fn head_at(&self, path: &str) -> Vec<u8> {
         let (before, after) = &self.around;
         [before, path.as_bytes(), after].concat()
+    }
+
+    /// The same for a path below the API's root where the body is not JSON.
+    #[must_use]
+    pub fn form_head_at(&self, path: &str, content_type: &[u8]) -> Vec<u8> {
+        let (before, _) = &self.around;
+        [before, path.as_bytes(), &self.bare, b"content-type: ", content_type, b"\r\n"].concat()
     }
 
     /// The same for `GET models`, which has no body.
@@ -335,6 +344,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
                 chat: at(chat),
                 embeddings: at("/embeddings"),
                 models: [before("GET"), b"/models".to_vec(), after(false)].concat(),
+                bare: after(false),
                 around,
             }
         })

@@ -97,6 +97,7 @@ fn merge(samples: &[Sample], snapshot: &Snapshot) -> Merged {
             into.input_tokens += series.input_tokens;
             into.cached_tokens += series.cached_tokens;
             into.cache_write_tokens += series.cache_write_tokens;
+            into.seconds += series.seconds;
             into.output_tokens += series.output_tokens;
             into.reasoning_tokens += series.reasoning_tokens;
             into.cost += series.cost;
@@ -191,6 +192,11 @@ fn counters(out: &mut String, merged: &Merged) {
         ] {
             let _ = writeln!(out, "coo_llm_tokens_total{{{}}} {count}", labels(names, &[("type", kind)]));
         }
+    }
+    let help = "Seconds of sound transcribed, where providers counted those and not tokens.";
+    family(out, "coo_llm_audio_seconds_total", "counter", help);
+    for (names, series) in merged.series.iter().filter(|(_, series)| series.seconds > 0) {
+        let _ = writeln!(out, "coo_llm_audio_seconds_total{{{}}} {}", labels(names, &[]), series.seconds);
     }
     family(out, "coo_llm_cost_total", "counter", "Cost in USD.");
     for (names, series) in merged.series.iter().filter(|(names, _)| !names.0.is_empty()) {

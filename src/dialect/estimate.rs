@@ -129,6 +129,13 @@ pub fn prompt_tokens(body: &[u8]) -> Estimate {
     Estimate { expected: expected.min(upper), upper }
 }
 
+/// Estimates a request that is mostly a file, such as sound: a guess, as [`OPAQUE_BYTES`] is, of which base64 has a
+/// third more.
+pub fn file_tokens(bytes: usize) -> Estimate {
+    let upper = bytes as u64;
+    Estimate { expected: upper / (OPAQUE_BYTES * 3 / 4), upper }
+}
+
 /// [`Estimate::upper`], or a little more, without reading the request; `None` where that takes reading: an image
 /// is more than its data says (`"image_url"`, or Anthropic's `"image"`), and that might be written with `\u`, if there
 /// are such `hex_escapes`.

@@ -27,6 +27,8 @@ pub struct Usage {
     /// Tokens thought and not shown. Most providers count them in
     /// `completion_tokens`, some only in `total_tokens`.
     pub reasoning_tokens: u64,
+    /// Seconds of sound, where the provider counts those instead of tokens.
+    pub seconds: u64,
 }
 
 impl Usage {
@@ -50,6 +52,7 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     let (mut prompt, mut completion, mut total) = (None, None, None);
     // Anthropic counts what its cache gave, and took, beside `input_tokens`.
     let (mut apart, mut read, mut written) = (false, 0, 0);
+    let mut seconds = None;
     let mut usage = Usage::default();
     let mut more = cursor.begin_object()?;
     while more {
@@ -81,6 +84,7 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                     b"cache_creation_input_tokens" => written = count.unwrap_or(0),
                     b"completion_tokens" | b"output_tokens" => completion = count.or(completion),
                     b"total_tokens" => total = count.or(total),
+                    b"seconds" => seconds = count,
                     _ => {}
                 }
             }
@@ -88,7 +92,8 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
         more = cursor.next_member()?;
     }
     if prompt.or(completion).or(total).is_none() {
-        return Ok(None);
+        // Transcriptions may count only how long the sound is.
+        return Ok(seconds.map(|seconds| Usage { seconds, ..Usage::default() }));
     }
     if let (true, Some(input)) = (apart, prompt) {
         prompt = Some(input.saturating_add(read).saturating_add(written));
@@ -422,6 +427,7 @@ mod tests {
             cached_tokens: cached,
             cache_write_tokens: 0,
             reasoning_tokens: reasoning,
+            seconds: 0,
         })
     }
 
@@ -472,6 +478,12 @@ mod tests {
                 r#"{"prompt_tokens":1e30,"completion_tokens":99999999999999999999}"#,
                 of(u64::MAX, u64::MAX, u64::MAX, 0, 0),
             ),
+            (
+                r#"{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":10,"audio_tokens":4},
+                    "output_tokens":101,"total_tokens":115}"#,
+                of(14, 101, 115, 0, 0),
+            ),
+            (r#"{"type":"duration","seconds":9}"#, Some(Usage { seconds: 9, ..Usage::default() })),
             // Nothing counted.
             ("{}", None),
             (r#"{"prompt_tokens":null}"#, None),

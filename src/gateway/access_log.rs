@@ -127,6 +127,9 @@ impl AccessLog {
         if let Some(usage) = &account.usage {
             number(out, "prompt_tokens", usage.prompt_tokens);
             number(out, "completion_tokens", usage.output_tokens());
+            if usage.seconds > 0 {
+                number(out, "audio_seconds", usage.seconds);
+            }
             let cost = account.cost();
             if cost.0 > 0 {
                 let _ = write!(out, ",\"cost_usd\":\"{cost}\"");

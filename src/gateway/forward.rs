@@ -9,7 +9,10 @@ use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use coo_shards::{
     fair::Flow,
-    http1::server::{Request, Responder},
+    http1::{
+        head::Known,
+        server::{Request, Responder},
+    },
     time,
 };
 
@@ -37,6 +40,7 @@ use crate::{
         estimate::{self, Estimate},
         openai::{
             error::GatewayError,
+            form,
             request::{self, Endpoint, RequestFacts},
         },
         translate::chat as read_chat,
@@ -59,7 +63,11 @@ pub async fn forward(
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
     let body = request.body();
-    let facts = request::scan(body, endpoint).map_err(GatewayError::Body)?;
+    let facts = match endpoint.is_form() {
+        true => form::scan(body, content_type(request)),
+        false => request::scan(body, endpoint),
+    };
+    let facts = facts.map_err(GatewayError::Body)?;
     let name = facts.model(body);
     let plan = route::plan(&shard.snapshot, context.client, &name, endpoint)?;
     // Where it fails before it was sent it is accounted to the first.
@@ -139,6 +147,12 @@ pub async fn forward(
         failed.instead.discard();
         account.start_over();
     }
+}
+
+/// What the client says of its body.
+pub(super) fn content_type(request: &Request) -> &[u8] {
+    let field = request.head.fields.iter().find(|field| field.known == Known::ContentType);
+    field.map(|field| field.value(request.head_bytes())).unwrap_or_default()
 }
 
 /// What the time of an answer depends on, as far as its request tells.
@@ -280,7 +294,7 @@ impl<'a> Wanted<'a> {
 
     /// Whether the usage that a stream tells is for the client, too.
     pub(super) fn asks_usage(&self) -> bool {
-        !self.facts.stream || self.facts.asks_usage()
+        !self.endpoint.has_usage_chunk() || !self.facts.stream || self.facts.asks_usage()
     }
 
     /// Makes the request ready for a provider.
@@ -305,6 +319,9 @@ impl<'a> Wanted<'a> {
     /// About how many tokens the prompt has. The bytes of a chat completion tell its text from its images; of other
     /// dialects only what was read does.
     fn estimate(&self) -> Estimate {
+        if self.endpoint.is_form() {
+            return estimate::file_tokens(self.body.len());
+        }
         let other = matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
         match other.then(|| self.chat()) {
             Some(Ok(chat)) => estimate::chat_tokens(chat),

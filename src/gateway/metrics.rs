@@ -43,6 +43,8 @@ pub struct Series {
     pub cached_tokens: u64,
     /// Of `input_tokens`, those the provider wrote to its cache.
     pub cache_write_tokens: u64,
+    /// Seconds of sound that were counted instead of tokens.
+    pub seconds: u64,
     /// Tokens received.
     pub output_tokens: u64,
     /// Of `output_tokens`, those spent on reasoning.
@@ -150,6 +152,7 @@ impl Metrics {
             series.input_tokens += usage.prompt_tokens;
             series.cached_tokens += usage.cached_tokens;
             series.cache_write_tokens += usage.cache_write_tokens;
+            series.seconds += usage.seconds;
             series.output_tokens += usage.output_tokens();
             series.reasoning_tokens += usage.reasoning_tokens;
             series.cost += account.cost();

@@ -196,6 +196,8 @@ fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, Gatew
         Some("moderations") => return post(Endpoint::Moderations),
         Some("images/generations") => return post(Endpoint::Images),
         Some("audio/speech") => return post(Endpoint::Speech),
+        Some("audio/transcriptions") => return post(Endpoint::Transcriptions),
+        Some("audio/translations") => return post(Endpoint::Translations),
         Some("rerank") => return post(Endpoint::Rerank),
         Some("models") => return get(Route::Models),
         Some(rest) => {

@@ -14,8 +14,15 @@ use coo_shards::{
 use http::StatusCode;
 
 use super::{
-    account::Account, attempt::Answer, balance::Outcome, failure, forward::Wanted as Asked, request::Context,
-    respond, route::Plan, shard::Shard,
+    account::Account,
+    attempt::Answer,
+    balance::Outcome,
+    failure,
+    forward::{Wanted as Asked, content_type},
+    request::Context,
+    respond,
+    route::Plan,
+    shard::Shard,
 };
 use crate::{
     config::{
@@ -112,13 +119,16 @@ pub(super) fn prepare<'r>(
     let &Asked { shard, endpoint, body, facts, .. } = asked;
     let wire = wire(upstream.kind).ok_or(GatewayError::Internal)?;
     if wire.is_spoken_at(endpoint) {
+        if endpoint.is_form() {
+            let head = key.form_head_at(endpoint.path(), content_type(asked.request)).into();
+            return Ok(Prepared { head, body: Body::Spliced(Splice::form(body, facts, model)) });
+        }
         let head: Cow<'_, [u8]> = match endpoint {
             Endpoint::ChatCompletions | Endpoint::Messages => key.chat_head().into(),
             Endpoint::Embeddings => key.embeddings_head().into(),
             rare => key.head_at(rare.path()).into(),
         };
-        let has_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        let ask_usage = upstream.ask_usage && wire == Wire::OpenAi && has_usage;
+        let ask_usage = upstream.ask_usage && wire == Wire::OpenAi && endpoint.has_usage_chunk();
         let splice = Splice::new(body, facts, model, ask_usage);
         return Ok(Prepared { head, body: Body::Spliced(splice) });
     }

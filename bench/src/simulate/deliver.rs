@@ -84,6 +84,8 @@ pub(crate) fn head(
 
 /// The content type of a JSON body.
 pub(crate) const JSON: &str = "application/json";
+/// The content type of a text.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 /// The content type of an event stream.
 pub(crate) const EVENTS: &str = "text/event-stream; charset=utf-8";
 
@@ -118,8 +120,9 @@ pub(crate) async fn reply(
             Some(fault) if !terms.head_only => {
                 misbehave::whole(responder, status, &reply.headers, &body, fault, terms).await
             }
-            _ => whole(responder, status, &reply.headers, &body, terms).await,
+            _ => whole(responder, status, &reply.headers, JSON, &body, terms).await,
         },
+        Body::Text(body) => whole(responder, status, &reply.headers, TEXT, &body, terms).await,
         Body::Events(events) => {
             shard.count(|counters| &counters.streams, 1);
             let (error, comment) = (events.error(), events.comment());
@@ -146,11 +149,12 @@ pub(crate) async fn whole(
     responder: &mut Responder,
     status: StatusCode,
     fields: &[u8],
+    kind: &str,
     body: &[u8],
     terms: Terms,
 ) -> Sent {
     let mut out = Buf::with_capacity(LARGE_BYTES);
-    head(out.vec_mut(), status, fields, JSON, Length::Known(body.len()), terms);
+    head(out.vec_mut(), status, fields, kind, Length::Known(body.len()), terms);
     if !terms.head_only {
         out.put(body);
     }

@@ -121,6 +121,7 @@ pub(crate) struct Call<'a> {
     pub(crate) key: Option<&'a [u8]>,
     /// The value of `anthropic-version`.
     pub(crate) version: Option<&'a [u8]>,
+    pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) knobs: Knobs,
     trace: &'a Trace<'a>,
 }
@@ -187,6 +188,7 @@ pub(crate) async fn answer(
         body: request.body(),
         key,
         version: fields.version,
+        content_type: fields.content_type,
         knobs: fields.knobs,
         trace,
     };
@@ -245,6 +247,7 @@ struct Fields<'a> {
     x_goog_api_key: Option<&'a [u8]>,
     /// `anthropic-version`
     version: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
     knobs: Knobs,
 }
 
@@ -256,6 +259,7 @@ impl<'a> Fields<'a> {
             let is = |name: &str| field.name(bytes).eq_ignore_ascii_case(name.as_bytes());
             match field.known {
                 Known::Authorization => found.bearer = bearer(value),
+                Known::ContentType => found.content_type = Some(value),
                 Known::Other if is("x-sim") => found.knobs.read(value),
                 Known::Other if is("x-api-key") => {
                     found.x_api_key = Some(value).filter(|key| !key.is_empty())

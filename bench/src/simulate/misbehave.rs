@@ -135,10 +135,11 @@ pub(crate) async fn whole(
         }
         Fault::Interim => {
             responder.send(buf(INTERIM)).await?;
-            deliver::whole(responder, status, fields, body, terms).await
+            deliver::whole(responder, status, fields, JSON, body, terms).await
         }
         Fault::CloseAfter => {
-            deliver::whole(responder, status, fields, body, Terms { keep_alive: true, ..terms }).await?;
+            deliver::whole(responder, status, fields, JSON, body, Terms { keep_alive: true, ..terms })
+                .await?;
             Ok((End::Drop, true))
         }
         // These change the content, or streams alone.
@@ -152,7 +153,7 @@ pub(crate) async fn whole(
         | Fault::UsageLastChoice
         | Fault::Comments
         | Fault::StreamError
-        | Fault::Echo => deliver::whole(responder, status, fields, body, terms).await,
+        | Fault::Echo => deliver::whole(responder, status, fields, JSON, body, terms).await,
     }
 }
 

@@ -10,6 +10,8 @@ use super::{deliver::EVENTS, faults::Fault};
 pub(crate) enum Body {
     /// All at once.
     Json(Buf),
+    /// Plain text, all at once.
+    Text(Buf),
     /// Event by event.
     Events(Box<dyn Events>),
 }

@@ -129,6 +129,7 @@ impl Counts {
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)
                 .unwrap_or(0),
+            seconds: 0,
         }
     }
 }
@@ -257,6 +258,7 @@ mod tests {
                 cached_tokens: 2051,
                 cache_write_tokens: 248,
                 reasoning_tokens: 0,
+                seconds: 0,
             }),
         };
         assert_eq!(text, wanted);

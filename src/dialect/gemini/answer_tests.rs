@@ -20,7 +20,8 @@ fn text_usage_and_probabilities() {
             total_tokens: 651,
             cached_tokens: 4,
             cache_write_tokens: 0,
-            reasoning_tokens: 633
+            reasoning_tokens: 633,
+            seconds: 0,
         })
     );
 }

@@ -6,6 +6,7 @@
 pub mod chat;
 pub mod error;
 pub mod fault;
+pub mod form;
 pub mod models;
 pub mod request;
 pub mod responses;

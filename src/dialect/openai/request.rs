@@ -30,6 +30,10 @@ pub enum Endpoint {
     Images,
     /// `POST /v1/audio/speech`
     Speech,
+    /// `POST /v1/audio/transcriptions`
+    Transcriptions,
+    /// `POST /v1/audio/translations`
+    Translations,
     /// `POST /v1/rerank`, as Cohere, Jina, Together and Voyage have it.
     Rerank,
 }
@@ -48,6 +52,8 @@ impl Endpoint {
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
             Self::Speech => "/audio/speech",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
             Self::Rerank => "/rerank",
         }
     }
@@ -62,8 +68,22 @@ impl Endpoint {
             Self::Moderations => "moderations",
             Self::Images => "images",
             Self::Speech => "speech",
+            Self::Transcriptions => "transcription",
+            Self::Translations => "translation of speech",
             Self::Rerank => "reranking",
         }
+    }
+
+    /// Whether its requests are forms and not JSON.
+    #[must_use]
+    pub fn is_form(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations)
+    }
+
+    /// Whether its streams end with a chunk of usage that a client may not have asked for.
+    #[must_use]
+    pub fn has_usage_chunk(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions)
     }
 }
 
@@ -148,6 +168,12 @@ pub enum BodyError {
     StreamOptionsWithoutStream,
     /// `stream_options.include_usage` is neither a boolean nor null.
     IncludeUsageNotABoolean,
+    /// The Content-Type names no `multipart/form-data` with a boundary.
+    NotAForm,
+    /// A form that is broken at what this says.
+    FormMalformed(&'static str),
+    /// `file` is absent.
+    FileMissing,
     /// A member that decides something is given twice: which one a provider
     /// would take is unknown (RFC 8259 section 4), so neither is.
     Repeated(&'static str),
@@ -158,6 +184,8 @@ impl BodyError {
     pub fn param(self) -> Option<&'static str> {
         match self {
             BodyError::Malformed(_) | BodyError::NotAnObject => None,
+            BodyError::NotAForm | BodyError::FormMalformed(_) => None,
+            BodyError::FileMissing => Some("file"),
             BodyError::ModelMissing | BodyError::ModelNotAString | BodyError::ModelEmpty => Some("model"),
             BodyError::StreamNotABoolean => Some("stream"),
             BodyError::MessagesMissing | BodyError::MessagesNotAnArray | BodyError::MessagesEmpty => {
@@ -182,9 +210,11 @@ impl BodyError {
             | BodyError::MessagesNotAnArray
             | BodyError::StreamOptionsNotAnObject
             | BodyError::IncludeUsageNotABoolean => Some("invalid_type"),
-            BodyError::ModelMissing | BodyError::MessagesMissing | BodyError::InputMissing => {
-                Some("missing_required_parameter")
-            }
+            BodyError::NotAForm | BodyError::FormMalformed(_) => Some("invalid_form"),
+            BodyError::ModelMissing
+            | BodyError::MessagesMissing
+            | BodyError::InputMissing
+            | BodyError::FileMissing => Some("missing_required_parameter"),
             BodyError::ModelEmpty => Some("empty_string"),
             BodyError::MessagesEmpty => Some("empty_array"),
             BodyError::StreamOptionsWithoutStream => None,
@@ -202,6 +232,16 @@ impl fmt::Display for BodyError {
             BodyError::Repeated(name) => {
                 return write!(f, "'{name}' is given more than once; give it once.");
             }
+            BodyError::FormMalformed(what) => {
+                return write!(
+                    f,
+                    "We could not parse the form in the body of your request: {what} is not as it must be."
+                );
+            }
+            BodyError::NotAForm => {
+                "This endpoint takes a form: send multipart/form-data, with its boundary in Content-Type."
+            }
+            BodyError::FileMissing => "Missing required parameter: 'file'.",
             BodyError::NotAnObject => "The body of your request must be a JSON object.",
             BodyError::ModelMissing => "you must provide a model parameter",
             BodyError::ModelNotAString => "Invalid type for 'model': expected a string.",

@@ -28,7 +28,7 @@ struct Edit<'a> {
 #[derive(Debug, Clone)]
 enum With<'a> {
     Text(Escaped<'a>),
-    Json(iter::Once<&'static [u8]>),
+    Raw(iter::Once<&'a [u8]>),
 }
 
 impl<'a> Iterator for With<'a> {
@@ -37,7 +37,7 @@ impl<'a> Iterator for With<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match self {
             With::Text(pieces) => pieces.next(),
-            With::Json(piece) => piece.next(),
+            With::Raw(piece) => piece.next(),
         }
     }
 }
@@ -47,7 +47,7 @@ impl<'a> Splice<'a> {
     /// stream is also asked to end with the usage chunk; the client must then
     /// not see that chunk unless [`RequestFacts::asks_usage`].
     pub fn new(body: &'a [u8], facts: &RequestFacts, model: &'a str, ask_usage: bool) -> Self {
-        let nothing = || Edit { span: Span::empty(body.len()), with: json(b"") };
+        let nothing = || Edit { span: Span::empty(body.len()), with: raw(b"") };
         let model = if facts.model(body) == model {
             nothing()
         } else {
@@ -57,8 +57,16 @@ impl<'a> Splice<'a> {
             true => usage_edit(facts).unwrap_or_else(nothing),
             false => nothing(),
         };
-        let edits = if model.span.start <= usage.span.start { [model, usage] } else { [usage, model] };
+        Self::of(body, if model.span.start <= usage.span.start { [model, usage] } else { [usage, model] })
+    }
 
+    /// The same of a form, in which the model's name stands as it is.
+    pub fn form(body: &'a [u8], facts: &RequestFacts, model: &'a str) -> Self {
+        let edit = Edit { span: facts.model.span, with: raw(model.as_bytes()) };
+        Self::of(body, [edit, Edit { span: Span::empty(body.len()), with: raw(b"") }])
+    }
+
+    fn of(body: &'a [u8], edits: [Edit<'a>; 2]) -> Self {
         let mut splice = Splice { body, edits, len: 0 };
         splice.len = splice.segments().map(<[u8]>::len).sum();
         splice
@@ -93,8 +101,8 @@ impl<'a> Splice<'a> {
     }
 }
 
-fn json(text: &'static [u8]) -> With<'static> {
-    With::Json(iter::once(text))
+fn raw(text: &[u8]) -> With<'_> {
+    With::Raw(iter::once(text))
 }
 
 /// What makes `stream_options.include_usage` true; `None` when it is.
@@ -113,7 +121,7 @@ fn usage_edit(facts: &RequestFacts) -> Option<Edit<'static>> {
             (Span::empty(insert_at), b",\"include_usage\":true")
         }
     };
-    Some(Edit { span, with: json(text) })
+    Some(Edit { span, with: raw(text) })
 }
 
 #[cfg(test)]
@@ -177,6 +185,19 @@ mod tests {
         }
         let plain = r#"{"model":"m","messages":[1]}"#;
         assert_eq!(splice(plain, "m", true), plain, "not a stream");
+    }
+
+    #[test]
+    fn the_model_of_a_form_stands_as_it_is() {
+        let body = "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx:y\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx:y\r\n--b--\r\n";
+        let facts =
+            crate::dialect::openai::form::scan(body.as_bytes(), b"multipart/form-data; boundary=b").unwrap();
+        let splice = Splice::form(body.as_bytes(), &facts, "a\"b");
+        let mut out = Vec::new();
+        splice.write_into(&mut out);
+        assert_eq!(splice.len(), out.len());
+        let (before, after) = body.rsplit_once("x:y").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{before}a\"b{after}"));
     }
 
     #[test]

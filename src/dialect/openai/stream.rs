@@ -19,6 +19,7 @@ use crate::dialect::usage::{USAGE_MEMBER, Usage, UsageScanner};
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 static CHOICES_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"choices\""));
+static DELTA_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"delta\""));
 static ERROR_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"error\""));
 
 /// Passes a stream on and notes what goes by.
@@ -196,7 +197,9 @@ impl Seen {
             self.done = true;
             return false;
         }
-        if CHOICES_MEMBER.values(data).any(is_filled_array) {
+        // Other endpoints name their pieces: `transcript.text.delta`, `speech.audio.delta`.
+        let text = |value: &[u8]| value.starts_with(b"\"");
+        if CHOICES_MEMBER.values(data).any(is_filled_array) || DELTA_MEMBER.values(data).any(text) {
             self.content_events += 1;
         }
         let has_usage = USAGE_MEMBER.values(data).any(|value| value.starts_with(b"{"));

@@ -338,6 +338,57 @@ class Embeddings(unittest.TestCase):
         self.assertEqual([len(item.embedding) for item in answer.data], [64, 64])
 
 
+class Audio(unittest.TestCase):
+    """Forms: the file arrives as it is, and the model under the provider's name."""
+
+    SOUND = ("speech.wav", bytes(range(256)) * 400, "audio/wav")
+    HEARD = "I hear 102400 bytes of speech.wav."
+
+    @classmethod
+    def setUpClass(cls):
+        cls.audio = client(max_retries=0).audio
+
+    def test_transcriptions(self):
+        heard = self.audio.transcriptions.create(model="openai:gpt-4o-transcribe", file=self.SOUND, language="en")
+        self.assertTrue(heard.text.startswith(self.HEARD), heard)
+        self.assertEqual((heard.usage.type, heard.usage.input_tokens), ("tokens", 103))
+        heard = self.audio.transcriptions.create(
+            model="openai:whisper-1", file=self.SOUND, response_format="verbose_json",
+            timestamp_granularities=["word", "segment"],
+        )
+        self.assertTrue(heard.text.startswith(self.HEARD), heard)
+        self.assertEqual((heard.usage.type, heard.usage.seconds), ("duration", 11))
+        text = self.audio.transcriptions.create(model="openai:whisper-1", file=self.SOUND, response_format="text")
+        self.assertTrue(text.startswith(self.HEARD), text)
+
+    def test_translations(self):
+        heard = self.audio.translations.create(model="openai:whisper-1", file=self.SOUND)
+        self.assertTrue(heard.text.startswith(self.HEARD), heard)
+
+    def test_streamed(self):
+        stream = self.audio.transcriptions.create(model="openai:gpt-4o-mini-transcribe", file=self.SOUND, stream=True)
+        events = list(stream)
+        self.assertGreater(len(events), 3)
+        self.assertEqual({event.type for event in events[:-1]}, {"transcript.text.delta"})
+        done = events[-1]
+        self.assertEqual(done.type, "transcript.text.done")
+        self.assertEqual("".join(event.delta for event in events[:-1]), done.text)
+        self.assertTrue(done.text.startswith(self.HEARD), done)
+        self.assertEqual(done.usage.input_tokens, 103)
+
+    def test_errors(self):
+        for model, error in [
+            ("openai:sim-error-429", openai.RateLimitError),
+            ("openai:no-such-model", openai.NotFoundError),
+            ("nobody:whisper-1", openai.NotFoundError),
+            ("", openai.BadRequestError),
+        ]:
+            with self.assertRaises(error, msg=model):
+                self.audio.transcriptions.create(model=model, file=self.SOUND)
+        with self.assertRaises(openai.APIError):
+            list(self.audio.transcriptions.create(model="openai:sim-stream-error", file=self.SOUND, stream=True))
+
+
 class Models(unittest.TestCase):
     def test_list_and_retrieve(self):
         with client(max_retries=0) as api:

@@ -1,7 +1,8 @@
 //! OpenAI's wire format (https://platform.openai.com/docs/api-reference): from a request's bytes to an answer.
 //!
-//! `request` reads a chat request, `chat` and `stream` write what is answered; `embeddings` and `models` are the other endpoints; `errors` and `headers` are what all share.
+//! `request` reads a chat request, `chat` and `stream` write what is answered; `embeddings`, `audio` and `models` are the other endpoints; `errors` and `headers` are what all share.
 
+mod audio;
 mod chat;
 mod embeddings;
 mod errors;
@@ -51,6 +52,7 @@ fn route(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> {
     match (path, call.method) {
         ("/v1/chat/completions", &Method::POST) => chat::answer(call, wait),
         ("/v1/embeddings", &Method::POST) => embeddings::answer(call, wait),
+        ("/v1/audio/transcriptions" | "/v1/audio/translations", &Method::POST) => audio::answer(call, wait),
         ("/v1/models", &Method::GET | &Method::HEAD) => models::list(call, wait),
         ("/v1/chat/completions" | "/v1/embeddings" | "/v1/models", method) => {
             Err(ApiError::method_not_allowed(method, path))
