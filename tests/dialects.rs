@@ -389,6 +389,18 @@ fn a_key_that_gemini_does_not_know_is_taken_out() {
 }
 
 #[test]
+fn the_name_of_a_model_stays_in_its_place() {
+    let provider = Provider::start(|_, stream| respond(stream, GEMINI));
+    let gateway = gemini(&provider, "g-1");
+    let name = "m:x HTTP/1.1\\r\\nx-evil: 1\\r\\n\\r\\nPOST /v1beta/models/other";
+    let reply = gateway.chat(&chat_body(&format!("gemini:{name}")));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let seen = provider.seen();
+    assert_eq!((seen.len(), seen[0].header("x-evil")), (1, None), "{}", seen[0].head);
+    assert!(seen[0].head.starts_with("POST /v1beta/m:x%20HTTP/1.1%0D%0Ax-evil"), "{}", seen[0].head);
+}
+
+#[test]
 fn other_errors_of_geminis_with_the_same_status_are_the_clients() {
     let provider = Provider::start(|_, stream| late_error(stream, 400, GEMINI_FIELD));
     let gateway = gemini(&provider, "g-1, g-2");

@@ -16,6 +16,7 @@ pub mod gemini;
 pub mod json;
 pub mod media;
 pub mod openai;
+pub mod path;
 pub mod provider_error;
 pub mod ratelimit;
 pub mod sse;
