@@ -606,3 +606,100 @@ fn what_is_wrong_with_a_form_is_said() {
     }
     assert!(provider.seen().is_empty());
 }
+
+const PREDICTION: &str = r#"{"id":"abc123","model":"meta/llama","status":"STATUS","output":OUTPUT,"error":ERROR,"metrics":{"input_token_count":9,"output_token_count":3},"urls":{"get":"https://api.replicate.com/v1/predictions/abc123"}}"#;
+
+fn prediction(status: &str) -> String {
+    let (output, error) = match status {
+        "succeeded" => (r#"["Hel","lo!"]"#, "null"),
+        "failed" => ("null", r#""CUDA out of memory""#),
+        _ => ("null", "null"),
+    };
+    PREDICTION.replace("STATUS", status).replace("OUTPUT", output).replace("ERROR", error)
+}
+
+fn replicate(provider: &Provider) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+  - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [r8-upstream]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+policy: {{retry: {{max_attempts: 1}}}}
+"
+        ),
+        &[],
+    )
+}
+
+#[test]
+fn a_prediction_is_asked_for_until_it_is_over() {
+    let provider = Provider::start(|seen, stream| {
+        let status = match seen.nth {
+            0 => "starting",
+            1 => "processing",
+            _ => "succeeded",
+        };
+        respond(stream, &prediction(status))
+    });
+    let gateway = replicate(&provider);
+    let reply = gateway.chat(&chat_body("replicate:meta/llama"));
+    let answer = reply.json();
+    assert_eq!(
+        (reply.status, &answer["choices"][0]["message"]["content"]),
+        (200, &"Hello!".into()),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(
+        (&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]),
+        (&9.into(), &3.into())
+    );
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(
+        seen[0].head.starts_with("POST /v1/models/meta/llama/predictions HTTP/1.1\r\n"),
+        "{}",
+        seen[0].head
+    );
+    assert!(seen[0].header("prefer").unwrap().starts_with("wait="), "{}", seen[0].head);
+    assert_eq!(seen[0].header("authorization").as_deref(), Some("Bearer r8-upstream"));
+    assert_eq!(seen[0].json(), serde_json::json!({"input": {"prompt": "hi"}}));
+    for get in &seen[1..] {
+        assert!(get.head.starts_with("GET /v1/predictions/abc123 HTTP/1.1\r\n"), "{}", get.head);
+        assert_eq!(get.header("authorization").as_deref(), Some("Bearer r8-upstream"));
+    }
+    assert_eq!(gateway.metric("coo_llm_tokens_total", &["type=\"output\""]), 3.0);
+}
+
+#[test]
+fn a_prediction_that_came_whole_is_streamed_to_who_asks_for_that() {
+    let provider = Provider::start(|_, stream| respond(stream, &prediction("succeeded")));
+    let gateway = replicate(&provider);
+    let reply = gateway.chat(&stream_body("replicate:meta/llama"));
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(reply.head.to_ascii_lowercase().matches("content-type:").count(), 1, "{}", reply.head);
+    let text = reply.text();
+    assert!(text.contains("\"content\":\"Hello!\"") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(!text.contains("\"usage\":{"), "nobody asked for it: {text}");
+}
+
+#[test]
+fn a_prediction_that_failed_is_an_error() {
+    let provider = Provider::start(|_, stream| respond(stream, &prediction("failed")));
+    let gateway = replicate(&provider);
+    for body in [chat_body("replicate:meta/llama"), stream_body("replicate:meta/llama")] {
+        let reply = gateway.chat(&body);
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["type"]),
+            (502, &"server_error".into()),
+            "{}",
+            reply.text()
+        );
+        assert!(reply.text().contains("CUDA out of memory"), "{}", reply.text());
+    }
+    let named = gateway.chat(&chat_body("replicate:llama"));
+    assert_eq!((named.status, &named.json()["error"]["param"]), (400, &"model".into()), "{}", named.text());
+}

@@ -93,6 +93,7 @@ llm_providers:
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: cohere, type: cohere, base_url: 'http://{at}/v2', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: voyage, type: voyage, base_url: 'http://{at}/voyage/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{retry: {{max_attempts: 1}}}}
 "

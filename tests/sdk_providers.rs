@@ -63,3 +63,8 @@ fn the_python_sdk_of_cohere_understands_the_simulator() {
 fn the_python_sdk_of_voyage_understands_the_simulator() {
     drive("test_voyage.py", 8, false);
 }
+
+#[test]
+fn the_python_sdk_of_replicate_understands_the_simulator() {
+    drive("test_replicate.py", 8, true);
+}

@@ -58,7 +58,7 @@ const TYPES: [Facts; 13] = {
         facts(Grok,        "grok",        Some("https://api.x.ai/v1"),                                "/v1",           true),
         facts(Fireworks,   "fireworks",   Some("https://api.fireworks.ai/inference/v1"),              "/inference/v1", true),
         facts(Together,    "together",    Some("https://api.together.xyz/v1"),                        "/v1",           true),
-        facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1",           false),
+        facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1",           true),
         facts(HuggingFace, "huggingface", Some("https://router.huggingface.co/v1"),                   "/v1",           true),
         facts(Mistral,     "mistral",     Some("https://api.mistral.ai/v1"),                          "/v1",           true),
         facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           true),

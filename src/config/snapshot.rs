@@ -128,6 +128,14 @@ impl Key {
         [before, path.as_bytes(), &self.bare, b"content-type: ", content_type, b"\r\n"].concat()
     }
 
+    /// The same for `GET` of a path below the API's root.
+    #[must_use]
+    pub fn get_head_at(&self, path: &str) -> Vec<u8> {
+        let (before, _) = &self.around;
+        let root = before.strip_prefix(b"POST").unwrap_or_default();
+        [b"GET", root, path.as_bytes(), &self.bare].concat()
+    }
+
     /// The same for `GET models`, which has no body.
     #[must_use]
     pub fn models_head(&self) -> &[u8] {
@@ -443,6 +451,9 @@ model_aliases: {fast: 'openai:gpt-4o-mini', 'a:b': 'local:x:y'}
         let head = String::from_utf8(key.embeddings_head().to_vec()).unwrap();
         assert!(head.starts_with("POST /v1/embeddings HTTP/1.1\r\nhost: api.openai.com\r\n"), "{head}");
         assert!(head.contains("authorization: Bearer sk-bbbbbbbbbbbbbbbbbbbb\r\n"));
+        let get = String::from_utf8(key.get_head_at("/predictions/1")).unwrap();
+        assert!(get.starts_with("GET /v1/predictions/1 HTTP/1.1\r\nhost: api.openai.com\r\n"), "{get}");
+        assert!(!get.contains("content-type"), "{get}");
         assert!(!format!("{snapshot:?}").contains("bbbbbbbb"));
         assert!(!format!("{snapshot:?}").contains("client-key"));
     }

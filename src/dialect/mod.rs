@@ -19,6 +19,7 @@ pub mod openai;
 pub mod path;
 pub mod provider_error;
 pub mod ratelimit;
+pub mod replicate;
 pub mod sse;
 pub mod translate;
 pub mod usage;

@@ -14,6 +14,7 @@ use super::{
     claude, cohere, gemini,
     openai::{self, request::Endpoint},
     provider_error::ProviderError,
+    replicate,
     usage::Usage,
     voyage,
 };
@@ -31,6 +32,8 @@ pub enum Wire {
     Cohere,
     /// Voyage's, which has no chat.
     Voyage,
+    /// Replicate's predictions.
+    Replicate,
 }
 
 impl Wire {
@@ -50,6 +53,13 @@ impl Wire {
         self == Self::Gemini && matches!(status, 400 | 429)
     }
 
+    /// Whether such a provider streams in answer to a request. Replicate does in answer to another one, at an address
+    /// that its first answer tells.
+    #[must_use]
+    pub fn streams(self) -> bool {
+        self != Self::Replicate
+    }
+
     /// Whether such a provider can serve `endpoint` at all.
     #[must_use]
     pub fn serves(self, endpoint: Endpoint) -> bool {
@@ -57,7 +67,7 @@ impl Wire {
             Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
                 self != Self::Voyage
             }
-            Endpoint::Embeddings => self != Self::Claude,
+            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }
@@ -124,6 +134,7 @@ pub fn request(
         Wire::Gemini => gemini::request::write_request(request, model, &mut losses, out)?,
         Wire::Cohere => cohere::write_request(request, model, &mut losses, out)?,
         Wire::Voyage => return Losses::refuse("model", NO_CHAT),
+        Wire::Replicate => replicate::request::write_request(request, model, &mut losses, out)?,
     }
     Ok((losses, Wanted::default()))
 }
@@ -150,7 +161,12 @@ pub fn answer(
         Wire::Gemini => gemini::answer::read_answer(body)?,
         Wire::Cohere => cohere::read_answer(body)?,
         Wire::Voyage => return Err(Malformed(NO_CHAT)),
+        Wire::Replicate => replicate::answer::read_answer(body)?,
     };
+    if wanted.events {
+        stream::write_whole(&answer, endpoint, face, wanted.usage, out);
+        return Ok(answer.usage);
+    }
     match endpoint {
         Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
         Endpoint::Responses => openai::responses::write_answer(&answer, face, out),
@@ -168,6 +184,7 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
         Wire::Gemini => gemini::error::read_error(status, body),
         Wire::Cohere => cohere::read_error(status, body),
         Wire::Voyage => voyage::read_error(status, body),
+        Wire::Replicate => replicate::error::read_error(status, body),
     }
 }
 

@@ -77,7 +77,7 @@ pub struct Account {
     pub detail: Option<String>,
     /// Parameters that were left out, where that is allowed: a header's value.
     pub dropped: Option<String>,
-    /// What the answer to embeddings or ranks depends on, where it is translated.
+    /// What the answer depends on, where it is translated.
     pub wanted: Wanted,
     /// Tokens used, as the provider counted them.
     pub usage: Option<Usage>,

@@ -18,7 +18,7 @@ use super::{
     account::Account,
     balance::Outcome,
     events::Stream,
-    failure, learn, respond,
+    failure, learn, poll, respond,
     shard::Shard,
     translate::{self, Prepared},
 };
@@ -26,7 +26,7 @@ use crate::{
     config::snapshot::{ProviderId, Upstream},
     dialect::{
         openai::error::{GatewayError, UpstreamFault},
-        translate::error_of_key,
+        translate::{Wire, error_of_key},
     },
 };
 
@@ -54,7 +54,7 @@ pub struct Answer<'a> {
     /// Who answers.
     pub upstream: &'a Upstream,
     /// The bytes of the head and what has come of the body, where that was read already.
-    read: Option<Box<(Vec<u8>, Vec<u8>)>>,
+    pub(super) read: Option<Box<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl<'a> Answer<'a> {
@@ -88,11 +88,18 @@ impl<'a> Answer<'a> {
         let status = self.head.status.as_u16();
         let wire = translate::wire(self.upstream.kind).filter(|wire| wire.tells_in_body(status));
         let Some(wire) = wire.filter(|_| !respond::is_event_stream(self)) else { return (status, None) };
+        let body = self.read_body(MOST_ERROR_BYTES, shard, account).await;
+        let (status, rest) = error_of_key(wire, status, body);
+        (status, rest.map(Duration::from_millis))
+    }
+
+    /// Reads the body, or about so many bytes of it; what has come. One that is cut is found out by who reads on.
+    pub(super) async fn read_body(&mut self, most: usize, shard: &Shard, account: &Account) -> &[u8] {
         let head = self.connection.head_bytes().get(..self.head.len).unwrap_or_default().to_vec();
         self.connection.consume_head(&self.head);
         let mut body = Vec::new();
         while let Ok(content) = self.connection.content()
-            && body.len() < MOST_ERROR_BYTES
+            && body.len() < most
         {
             let n = content.len();
             body.extend_from_slice(content);
@@ -105,9 +112,8 @@ impl<'a> Answer<'a> {
                 break;
             }
         }
-        let (status, rest) = error_of_key(wire, status, &body);
-        self.read = Some(Box::new((head, body)));
-        (status, rest.map(Duration::from_millis))
+        let read = self.read.insert(Box::new((head, body)));
+        &read.1
     }
 
     /// Gives an answer up that nobody is to see. Its connection is kept where all of it has come.
@@ -233,6 +239,12 @@ pub async fn send<'a>(
                 connection.answered();
                 account.first_byte();
                 let mut answer = Answer::new(connection, head, outgoing.upstream);
+                if answer.head.status.is_success()
+                    && translate::wire(outgoing.upstream.kind) == Some(Wire::Replicate)
+                {
+                    // On the heap: its waiting would burden every request's future.
+                    Box::pin(poll::until_over(shard, outgoing, &mut answer, account)).await?;
+                }
                 let told = answer.of_key(shard, account).await;
                 learn::from(shard, outgoing, account, &answer, told);
                 let why = StatusCode::from_u16(told.0).ok().and_then(why);

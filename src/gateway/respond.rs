@@ -76,20 +76,25 @@ pub(super) fn begin(
     account: &Account,
 ) {
     encode::status_line(out, answer.head.status);
-    fields(out, answer, shard, context, account);
+    fields(out, answer, shard, context, account, None);
 }
 
-/// Appends the end-to-end fields of the provider's answer, and ours.
+/// Appends the end-to-end fields of the provider's answer, and ours. `kind` is what the body is, where it is no longer
+/// what the provider says.
 pub(super) fn fields(
     out: &mut Vec<u8>,
     answer: &Answer<'_>,
     shard: &Shard,
     context: &Context,
     account: &Account,
+    kind: Option<&str>,
 ) {
+    if let Some(kind) = kind {
+        encode::field(out, "content-type", kind.as_bytes());
+    }
     let bytes = answer.head_bytes();
     for field in &answer.head.fields {
-        if forwards(field, bytes) {
+        if forwards(field, bytes) && (kind.is_none() || field.known != Known::ContentType) {
             out.extend_from_slice(field.line(bytes));
             out.extend_from_slice(b"\r\n");
         }

@@ -19,6 +19,7 @@ use super::{
     balance::Outcome,
     failure,
     forward::{Wanted as Asked, content_type},
+    poll,
     request::Context,
     respond,
     route::Plan,
@@ -59,6 +60,7 @@ pub fn wire(kind: ProviderType) -> Option<Wire> {
         ProviderType::Gemini => Some(Wire::Gemini),
         ProviderType::Cohere => Some(Wire::Cohere),
         ProviderType::Voyage => Some(Wire::Voyage),
+        ProviderType::Replicate => Some(Wire::Replicate),
         kind if kind.is_built() => Some(Wire::OpenAi),
         _ => None,
     }
@@ -150,6 +152,7 @@ pub(super) fn prepare<'r>(
             key.head_at(&gemini::model::path_embeddings(model)).into()
         }
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
+        Wire::Replicate => poll::head(shard, key, model, account).into(),
     };
     let rules = Rules {
         drop: shard.balance.rules().drop_unsupported_params,
@@ -161,9 +164,12 @@ pub(super) fn prepare<'r>(
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
     let (losses, wanted) = translate::request((endpoint, chat), body, wire, model, rules, &mut written)
         .map_err(GatewayError::Untranslatable)?;
-    if matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank) {
-        account.wanted = Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted };
-    }
+    account.wanted = match endpoint {
+        Endpoint::Embeddings | Endpoint::Rerank => {
+            Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted }
+        }
+        _ => Wanted { events: facts.stream && !wire.streams(), usage: asked.asks_usage(), ..wanted },
+    };
     account.dropped = match losses.dropped() {
         [] => None,
         dropped => Some(dropped.join(", ")),
@@ -218,7 +224,8 @@ pub async fn whole(
     let id = &answer.upstream.id;
     let garbage = || failure::upstream(id, UpstreamFault::Garbage);
     let mut fields = Vec::with_capacity(LARGE_BYTES / 16);
-    respond::fields(&mut fields, &answer, shard, context, account);
+    let events = account.wanted.events && answer.head.status.is_success();
+    respond::fields(&mut fields, &answer, shard, context, account, events.then_some("text/event-stream"));
     let mut body = answer.begin_body();
     loop {
         let content = answer.connection.content().map_err(|_| garbage())?;

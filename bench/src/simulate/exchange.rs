@@ -16,6 +16,7 @@ use super::{
     latency::Latency,
     openai,
     record::{Raw, Record, Trace},
+    replicate,
     reply::Reply,
     settings::{MAX_ANSWER_TOKENS, Settings},
     shard::{Live, Shard},
@@ -75,6 +76,7 @@ pub(crate) enum Api {
     Gemini,
     Cohere,
     Voyage,
+    Replicate,
 }
 
 impl Api {
@@ -91,6 +93,11 @@ impl Api {
             Api::Cohere
         } else if under(voyage::ROOT) {
             Api::Voyage
+        } else if under("/v1/predictions")
+            || under("/v1/stream")
+            || (models && path.ends_with("/predictions"))
+        {
+            Api::Replicate
         } else {
             Api::OpenAi
         }
@@ -105,6 +112,7 @@ impl Api {
             Api::Gemini => gemini::answer(call, wait),
             Api::Cohere => cohere::answer(call, wait),
             Api::Voyage => voyage::answer(call, wait),
+            Api::Replicate => replicate::answer(call, wait),
         }
     }
 }
@@ -122,6 +130,8 @@ pub(crate) struct Call<'a> {
     /// The value of `anthropic-version`.
     pub(crate) version: Option<&'a [u8]>,
     pub(crate) content_type: Option<&'a [u8]>,
+    pub(crate) host: Option<&'a [u8]>,
+    pub(crate) prefer: Option<&'a [u8]>,
     pub(crate) knobs: Knobs,
     trace: &'a Trace<'a>,
 }
@@ -174,7 +184,7 @@ pub(crate) async fn answer(
     let fields = Fields::of(&request.head, request.head_bytes());
     let api = Api::of(path, &fields);
     let key = match api {
-        Api::OpenAi | Api::Cohere | Api::Voyage => fields.bearer,
+        Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate => fields.bearer,
         // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.
         Api::Anthropic => fields.x_api_key.or(fields.bearer),
         Api::Gemini => fields.x_goog_api_key.or_else(|| parameter(query, "key")),
@@ -189,6 +199,8 @@ pub(crate) async fn answer(
         key,
         version: fields.version,
         content_type: fields.content_type,
+        host: fields.host,
+        prefer: fields.prefer,
         knobs: fields.knobs,
         trace,
     };
@@ -248,6 +260,8 @@ struct Fields<'a> {
     /// `anthropic-version`
     version: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    prefer: Option<&'a [u8]>,
     knobs: Knobs,
 }
 
@@ -260,6 +274,8 @@ impl<'a> Fields<'a> {
             match field.known {
                 Known::Authorization => found.bearer = bearer(value),
                 Known::ContentType => found.content_type = Some(value),
+                Known::Host => found.host = Some(value),
+                Known::Other if is("prefer") => found.prefer = Some(value),
                 Known::Other if is("x-sim") => found.knobs.read(value),
                 Known::Other if is("x-api-key") => {
                     found.x_api_key = Some(value).filter(|key| !key.is_empty())
@@ -350,6 +366,9 @@ mod tests {
             ("/v1beta/models/gemini-2.5-flash:generateContent", &plain, Api::Gemini),
             ("/v2/chat", &plain, Api::Cohere),
             ("/voyage/v1/embeddings", &plain, Api::Voyage),
+            ("/v1/models/meta/llama/predictions", &plain, Api::Replicate),
+            ("/v1/predictions", &plain, Api::Replicate),
+            ("/v1/predictions/p1", &plain, Api::Replicate),
             ("/v1/models", &google, Api::Gemini),
             ("/v1/models/gemini-2.5-flash:streamGenerateContent", &plain, Api::Gemini),
         ] {

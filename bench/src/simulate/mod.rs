@@ -6,7 +6,7 @@
 //!
 //! - [`Settings`] say how it answers; [`start`] runs it; [`Simulator`] stops it and tells what it saw.
 //! - `server` runs the shards, `exchange` answers one request, `deliver` and `misbehave` put it on the wire.
-//! - `openai`, `anthropic`, `gemini`, `cohere` and `voyage` are the wire formats, chosen by the path; `gate` decides what
+//! - `openai`, `anthropic`, `gemini`, `cohere`, `voyage` and `replicate` are the wire formats, chosen by the path; `gate` decides what
 //!   is the same in all of them: keys, limits, faults.
 //! - `plan` decides what is answered; `text`, `schema` and `vector` make it up; `faults` is the table of faults.
 //! - `control` serves `/__sim/…`, which changes and inspects a running simulator.
@@ -27,6 +27,7 @@ mod misbehave;
 mod openai;
 mod plan;
 mod record;
+mod replicate;
 mod reply;
 mod rng;
 mod scan;

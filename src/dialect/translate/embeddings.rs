@@ -29,6 +29,10 @@ pub struct Wanted {
     pub as_voyage: bool,
     /// Documents that were ranked, where they are to come back.
     pub documents: Vec<String>,
+    /// Whether a whole answer is to be written as the events of a stream.
+    pub events: bool,
+    /// Whether those end with the usage.
+    pub usage: bool,
 }
 
 /// What a client asks.

@@ -47,7 +47,11 @@ const REQUESTS: [(Endpoint, &str); 7] = [
     (Endpoint::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
 ];
 
-const ANSWERS: [(Wire, &str); 7] = [
+const ANSWERS: [(Wire, &str); 8] = [
+    (
+        Wire::Replicate,
+        r#"{"id":"a1","model":"m/n","status":"succeeded","output":["a","b"],"error":null,"metrics":{"input_token_count":1,"output_token_count":2}}"#,
+    ),
     (
         Wire::OpenAi,
         r#"{"id":"i","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a","reasoning_content":"r","refusal":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":{"content":[]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1}}}"#,
@@ -116,7 +120,8 @@ const LISTS: [(Wire, Endpoint, &str); 5] = [
     ),
 ];
 
-const WIRES: [Wire; 5] = [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage];
+const WIRES: [Wire; 6] =
+    [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate];
 const SURFACES: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
 const FACE: Face<'_> = Face { id: "i", model: "m", created: 1 };
 
@@ -194,9 +199,11 @@ fn no_request_makes_a_reader_or_writer_panic() {
                     _ => chat(endpoint, &body).map(Some),
                 };
                 let result = asked
-                    .and_then(|chat| request((endpoint, chat.as_ref()), &body, wire, "m", rules, &mut out));
+                    .and_then(|chat| request((endpoint, chat.as_ref()), &body, wire, "m/n", rules, &mut out));
                 let refused = wire == Wire::Cohere && text.contains(PDF);
-                assert!(case > 0 || result.is_ok() != refused, "{endpoint:?} to {wire:?}: {result:?}");
+                // Replicate's models call no functions and see no images.
+                let any = case > 0 || wire == Wire::Replicate;
+                assert!(any || result.is_ok() != refused, "{endpoint:?} to {wire:?}: {result:?}");
                 if result.is_ok() {
                     is_json(&out, &body);
                 }

@@ -2,7 +2,7 @@
 
 use super::Wire;
 use crate::dialect::{
-    chat::{Face, Finish, Malformed, Piece},
+    chat::{Answer, Face, Finish, Malformed, Piece},
     claude, cohere, gemini,
     openai::{
         self,
@@ -98,6 +98,14 @@ impl Reader {
 }
 
 impl Writer {
+    fn to(endpoint: Endpoint, face: &Face<'_>, include_usage: bool) -> Self {
+        match endpoint {
+            Endpoint::Messages => Self::Messages(claude::inbound::EventWriter::new(face)),
+            Endpoint::Responses => Self::Responses(openai::responses::EventWriter::new(face)),
+            _ => Self::Chat(openai::chat::ChunkWriter::new(face, include_usage)),
+        }
+    }
+
     fn write(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Through => {}
@@ -106,6 +114,45 @@ impl Writer {
             Self::Responses(writer) => writer.write(piece, out),
         }
     }
+}
+
+/// Appends an answer that came whole as the events of a stream.
+pub fn write_whole(
+    answer: &Answer<'_>,
+    endpoint: Endpoint,
+    face: &Face<'_>,
+    include_usage: bool,
+    out: &mut Vec<u8>,
+) {
+    let mut writer = Writer::to(endpoint, face, include_usage);
+    let mut write = |piece: Piece<'_>| writer.write(&piece, out);
+    write(Piece::Start { id: (*answer.id).into(), model: (*answer.model).into() });
+    for (choice, said) in (0..).zip(&answer.choices) {
+        for (text, signature) in &said.reasoning {
+            write(Piece::Reasoning { choice, text: (**text).into() });
+            if let Some(signature) = signature {
+                write(Piece::Signature { choice, signature: (**signature).into() });
+            }
+        }
+        if let Some(text) = &said.text {
+            write(Piece::Text { choice, text: (**text).into() });
+        }
+        if let Some(text) = &said.refusal {
+            write(Piece::Refusal { choice, text: (**text).into() });
+        }
+        for (index, call) in (0..).zip(&said.calls) {
+            write(Piece::Call { choice, index, id: (*call.id).into(), name: (*call.name).into() });
+            write(Piece::Arguments { choice, index, json: (*call.arguments).into() });
+        }
+        if let Some(text) = &said.stop_sequence {
+            write(Piece::StopSequence { choice, text: (**text).into() });
+        }
+        write(Piece::Finish { choice, reason: said.finish });
+    }
+    if let Some(usage) = answer.usage {
+        write(Piece::Usage(usage));
+    }
+    write(Piece::Done);
 }
 
 impl Other {
@@ -118,12 +165,12 @@ impl Other {
             Wire::Claude => Reader::Claude(claude::StreamReader::new()),
             Wire::Gemini => Reader::Gemini(gemini::stream::StreamReader::new()),
             Wire::Cohere => Reader::Cohere(cohere::StreamReader::new()),
+            // It answers with no stream: what looks like one is none of its own.
+            Wire::Replicate => Reader::OpenAi(openai::chat::StreamReader::new()),
         };
         let writer = match endpoint {
             _ if wire.is_spoken_at(endpoint) => Writer::Through,
-            Endpoint::Messages => Writer::Messages(claude::inbound::EventWriter::new(face)),
-            Endpoint::Responses => Writer::Responses(openai::responses::EventWriter::new(face)),
-            _ => Writer::Chat(openai::chat::ChunkWriter::new(face, include_usage)),
+            _ => Writer::to(endpoint, face, include_usage),
         };
         Self { reader, writer, seen: Seen::default(), finished: false }
     }
@@ -256,6 +303,52 @@ impl Filter {
                 }
                 writer => writer.write(&Piece::Error(error.clone()), out),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::chat::{Call, Choice};
+
+    /// What is written as a stream reads as what it was.
+    #[test]
+    fn an_answer_that_came_whole_is_a_stream() {
+        let answer = Answer {
+            id: "a".into(),
+            model: "m".into(),
+            choices: vec![Choice {
+                text: Some("Hi".into()),
+                reasoning: vec![("Hm".into(), Some("s".into()))],
+                calls: vec![Call { id: "c".into(), name: "f".into(), arguments: "{}".into() }],
+                finish: Finish::ToolCalls,
+                ..Choice::default()
+            }],
+            usage: Some(Usage {
+                prompt_tokens: 1,
+                completion_tokens: 2,
+                total_tokens: 3,
+                ..Usage::default()
+            }),
+            ..Answer::default()
+        };
+        let face = Face { id: "i", model: "m", created: 1 };
+        for endpoint in [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses] {
+            let mut out = Vec::new();
+            write_whole(&answer, endpoint, &face, true, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.ends_with("\n\n") && text.contains("\"Hi\""), "{text}");
+            let wire = match endpoint {
+                Endpoint::ChatCompletions => Wire::OpenAi,
+                Endpoint::Messages => Wire::Claude,
+                _ => continue,
+            };
+            let mut read = Other::new(wire, Endpoint::ChatCompletions, &face, true);
+            read.feed(text.as_bytes(), &mut Vec::new());
+            read.finish(&mut Vec::new());
+            assert!(read.seen.done && !read.seen.error && read.seen.malformed.is_none(), "{text}");
+            assert_eq!(read.seen.usage, answer.usage);
         }
     }
 }
