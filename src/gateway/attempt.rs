@@ -84,13 +84,17 @@ impl<'a> Answer<'a> {
 
     /// Reads the body of an error that says of the key what its head does not: the status that it stands for, and how
     /// long the key is to rest. One that is cut or too long says nothing; who passes it on finds out.
-    async fn of_key(&mut self, shard: &Shard, account: &Account) -> (u16, Option<Duration>) {
+    async fn of_key(&mut self, wire: Wire, shard: &Shard, account: &Account) -> (u16, Option<Duration>) {
         let status = self.head.status.as_u16();
-        let wire = translate::wire(self.upstream.kind).filter(|wire| wire.tells_in_body(status));
-        let Some(wire) = wire.filter(|_| !respond::is_event_stream(self)) else { return (status, None) };
         let body = self.read_body(MOST_ERROR_BYTES, shard, account).await;
         let (status, rest) = error_of_key(wire, status, body);
         (status, rest.map(Duration::from_millis))
+    }
+
+    /// Whether it is an error that says of the key in its body what its head does not, and in which dialect.
+    fn tells_in_body(&self) -> Option<Wire> {
+        let wire = translate::wire(self.upstream.kind)?;
+        (wire.tells_in_body(self.head.status.as_u16()) && !respond::is_event_stream(self)).then_some(wire)
     }
 
     /// Reads the body, or about so many bytes of it; what has come. One that is cut is found out by who reads on.
@@ -245,7 +249,11 @@ pub async fn send<'a>(
                     // On the heap: its waiting would burden every request's future.
                     Box::pin(poll::until_over(shard, outgoing, &mut answer, account)).await?;
                 }
-                let told = answer.of_key(shard, account).await;
+                let told = match answer.tells_in_body() {
+                    // On the heap, as above.
+                    Some(wire) => Box::pin(answer.of_key(wire, shard, account)).await,
+                    None => (answer.head.status.as_u16(), None),
+                };
                 learn::from(shard, outgoing, account, &answer, told);
                 let why = StatusCode::from_u16(told.0).ok().and_then(why);
                 account.refused = answer.head.status.as_u16() >= 400;

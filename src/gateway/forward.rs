@@ -89,7 +89,7 @@ pub async fn forward(
     let wanted = Wanted { shard, context, request, endpoint, plan, facts, ask, body, client, flow, chat };
     let mut tried = Tried::default();
     // Why a target could not express the request.
-    let mut unable: Option<GatewayError> = None;
+    let mut unable: Option<Box<GatewayError>> = None;
     loop {
         let (target, chosen) = wanted.place(&tried, account).await?;
         let (provider, upstream) = plan.upstream(target).ok_or(GatewayError::Internal)?;
@@ -100,7 +100,7 @@ pub async fn forward(
         let prepared = match wanted.prepare(upstream, key, model, account) {
             Ok(prepared) => prepared,
             Err(error) if wanted.others_may(&error, &mut tried, target) => {
-                unable.get_or_insert(error);
+                unable.get_or_insert_with(|| Box::new(error));
                 account.start_over();
                 if account.tries > 0 {
                     Box::pin(wanted.resume(&mut tried, account)).await;
@@ -108,7 +108,7 @@ pub async fn forward(
                 continue;
             }
             // The first that was asked is the one that the client's developer had in mind.
-            Err(error) => return Err(unable.unwrap_or(error)),
+            Err(error) => return Err(unable.map_or(error, |first| *first)),
         };
         let outgoing = attempt::Outgoing { request, prepared: &prepared, upstream, provider };
         let hedges = account.tries == 0 && shard.balance.rules().hedge.is_some();
@@ -182,7 +182,8 @@ pub(super) struct Wanted<'a> {
     pub(super) body: &'a [u8],
     client: &'a KeyBudget,
     flow: Flow,
-    chat: OnceCell<Result<Chat<'a>, Refused>>,
+    /// On the heap: most requests are not read, and its size would burden every request's future.
+    chat: OnceCell<Box<Result<Chat<'a>, Refused>>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -313,7 +314,7 @@ impl<'a> Wanted<'a> {
     /// # Errors
     /// What the client's dialect does not allow.
     pub(super) fn chat(&self) -> Result<&Chat<'a>, &Refused> {
-        self.chat.get_or_init(|| read_chat(self.endpoint, self.body)).as_ref()
+        (**self.chat.get_or_init(|| Box::new(read_chat(self.endpoint, self.body)))).as_ref()
     }
 
     /// About how many tokens the prompt has. The bytes of a chat completion tell its text from its images; of other
