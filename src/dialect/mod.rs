@@ -8,6 +8,7 @@
 //! [`openai::error::GatewayError`]. Budgets use [`estimate`] before a request is
 //! sent and [`ratelimit`] when it is answered.
 
+pub mod base64;
 pub mod chat;
 pub mod claude;
 pub mod cohere;

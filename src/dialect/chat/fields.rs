@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -107,38 +108,84 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// What may be a text, or something else in its place.
+pub trait TextOrElse<'de>: Sized {
+    /// Writes what it may be, for messages: `a string or an array`.
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// A text.
+    fn text(text: Cow<'de, str>) -> Self;
+
+    /// An array.
+    ///
+    /// # Errors
+    /// Where it is none that may be there.
+    fn list<A: SeqAccess<'de>>(elements: A) -> Result<Self, A::Error>;
+
+    /// An object.
+    ///
+    /// # Errors
+    /// Where it is none that may be there.
+    fn object<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error>;
+}
+
+/// Reads what may be a text or something else. The text is part of the body where it needs no unescaping.
+///
+/// # Errors
+/// Where it is neither.
+pub fn text_or_else<'de, T: TextOrElse<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Read<T>(PhantomData<T>);
+    impl<'de, T: TextOrElse<'de>> Visitor<'de> for Read<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            T::expected(f)
+        }
+
+        fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<T, E> {
+            Ok(T::text(Cow::Borrowed(text)))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            Ok(T::text(Cow::Owned(text.to_owned())))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<T, A::Error> {
+            T::list(elements)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::object(members)
+        }
+    }
+    deserializer.deserialize_any(Read(PhantomData))
+}
+
+impl<'de, T: Deserialize<'de>> TextOrElse<'de> for TextOr<'de, T> {
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array")
+    }
+
+    fn text(text: Cow<'de, str>) -> Self {
+        Self::Text(text)
+    }
+
+    fn list<A: SeqAccess<'de>>(elements: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(elements)).map(Self::List)
+    }
+
+    fn object<A: MapAccess<'de>>(mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::Object)
+    }
+}
+
 impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for TextOr<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrList<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrList<T> {
-            type Value = TextOr<'de, T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an array")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = list.next_element()? {
-                    elements.push(element);
-                }
-                Ok(TextOr::List(elements))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(TextOr::Object)
-            }
-        }
-        deserializer.deserialize_any(TextOrList(PhantomData))
+        text_or_else::<TextOr<'de, T>, D>(deserializer)
     }
 }
 

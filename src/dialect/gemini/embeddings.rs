@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::wire::UsageMetadata;
 use super::write::{Array, Object};
 use super::{PROVIDER, model};
+use crate::dialect::base64;
 use crate::dialect::chat::{Losses, Malformed, Refused};
 
 /// "At most 100 requests can be in one batch", as the API answers to more.
@@ -97,7 +98,7 @@ impl Embeddings<'_> {
         self.vectors.len()
     }
 
-    /// Appends OpenAI's object. `base64` is `encoding_format: base64`, which OpenAI's SDKs ask for by themselves: the
+    /// Appends OpenAI's object. `in_base64` is `encoding_format: base64`, which OpenAI's SDKs ask for by themselves: the
     /// vector's 32-bit floats, little-endian. `estimate` is the number of tokens to tell where Gemini did not count.
     ///
     /// # Errors
@@ -105,7 +106,7 @@ impl Embeddings<'_> {
     pub fn write(
         &self,
         model: &str,
-        base64: bool,
+        in_base64: bool,
         estimate: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
@@ -118,9 +119,12 @@ impl Embeddings<'_> {
             embedding.value("index", Some(index));
             let values: Vec<f32> = serde_json::from_str(vector.get())
                 .map_err(|_| Malformed("An embedding is not an array of numbers."))?;
-            if base64 {
+            if in_base64 {
                 let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                write_base64(&bytes, embedding.key("embedding"));
+                let out = embedding.key("embedding");
+                out.push(b'"');
+                base64::encode(&bytes, out);
+                out.push(b'"');
             } else {
                 // As it was written: no digit is lost.
                 embedding.raw("embedding", vector.get());
@@ -137,27 +141,6 @@ impl Embeddings<'_> {
         body.end();
         Ok(())
     }
-}
-
-/// Appends `bytes` as a text in base64 (RFC 4648 section 4).
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    let digit = |bits: u32| match (bits & 63) as u8 {
-        bits @ 0..=25 => b'A' + bits,
-        bits @ 26..=51 => b'a' + bits - 26,
-        bits @ 52..=61 => b'0' + bits - 52,
-        62 => b'+',
-        _ => b'/',
-    };
-    out.push(b'"');
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let digits = [digit(bits >> 18), digit(bits >> 12), digit(bits >> 6), digit(bits)];
-        for (place, digit) in digits.into_iter().enumerate() {
-            out.push(if place <= chunk.len() { digit } else { b'=' });
-        }
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -205,16 +188,5 @@ mod tests {
             Some(4)
         );
         assert!(read_embeddings(b"{}").is_err());
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        for (bytes, wanted) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
-        {
-            let mut out = Vec::new();
-            write_base64(bytes.as_bytes(), &mut out);
-            assert_eq!(out, format!("\"{wanted}\"").into_bytes());
-        }
     }
 }

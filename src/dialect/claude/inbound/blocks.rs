@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected};
 use serde_json::value::RawValue;
 
-use crate::dialect::chat::fields::{Path, Str, TextOr, required};
+use crate::dialect::chat::fields::{Path, Str, TextOr, TextOrElse, required, text_or_else};
 use crate::dialect::chat::request::Text;
 use crate::dialect::chat::{File, Image, Part, Refused, Source};
 
@@ -191,29 +192,26 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'de> TextOrElse<'de> for Origin<'de> {
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a source object")
+    }
+
+    fn text(text: Cow<'de, str>) -> Self {
+        Self::Text(text)
+    }
+
+    fn list<A: SeqAccess<'de>>(_: A) -> Result<Self, A::Error> {
+        Err(de::Error::invalid_type(Unexpected::Seq, &"a string or a source object"))
+    }
+
+    fn object<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error> {
+        Object::deserialize(MapAccessDeserializer::new(members)).map(|object| Self::Object(Box::new(object)))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Origin<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrObject;
-        impl<'de> Visitor<'de> for TextOrObject {
-            type Value = Origin<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a source object")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Origin::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Origin::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let object = Object::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Origin::Object(Box::new(object)))
-            }
-        }
-        deserializer.deserialize_any(TextOrObject)
+        text_or_else::<Origin<'de>, D>(deserializer)
     }
 }

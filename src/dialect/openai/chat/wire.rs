@@ -13,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use crate::dialect::chat::Refused;
 pub(super) use crate::dialect::chat::fields::Str;
+use crate::dialect::chat::fields::{TextOrElse, text_or_else};
 
 /// Stands after each step of a path. A control character occurs in no text of serde's own.
 pub(super) const STEP: char = '\u{1}';
@@ -68,33 +69,27 @@ pub(super) enum TextOr<'a, T> {
     Other(T),
 }
 
+impl<'de, T: Deserialize<'de> + Shape> TextOrElse<'de> for TextOr<'de, T> {
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a string or {}", T::NAME)
+    }
+
+    fn text(text: Cow<'de, str>) -> Self {
+        Self::Text(text)
+    }
+
+    fn list<A: SeqAccess<'de>>(elements: A) -> Result<Self, A::Error> {
+        T::deserialize(SeqAccessDeserializer::new(elements)).map(Self::Other)
+    }
+
+    fn object<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Self::Other)
+    }
+}
+
 impl<'de: 'a, 'a, T: Deserialize<'de> + Shape> Deserialize<'de> for TextOr<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + Shape> Visitor<'de> for Read<T> {
-            type Value = TextOr<'de, T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a string or {}", T::NAME)
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(SeqAccessDeserializer::new(elements)).map(TextOr::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(members)).map(TextOr::Other)
-            }
-        }
-        deserializer.deserialize_any(Read(PhantomData))
+        text_or_else::<TextOr<'de, T>, D>(deserializer)
     }
 }
 
