@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::path::escaped;
+use crate::dialect::path;
 
 /// The path of a request below the API's version: `/models/{model}:generateContent`, or `:streamGenerateContent` with
 /// server-sent events.
 #[must_use]
 pub fn path(model: &str, stream: bool) -> String {
-    let resource = resource(model);
-    let resource = escaped(&resource);
+    let resource = path::segments(&resource(model));
     if stream {
         format!("/{resource}:streamGenerateContent?alt=sse")
     } else {
@@ -20,7 +19,7 @@ pub fn path(model: &str, stream: bool) -> String {
 /// The path of a request for embeddings.
 #[must_use]
 pub fn path_embeddings(model: &str) -> String {
-    format!("/{}:batchEmbedContents", escaped(&resource(model)))
+    format!("/{}:batchEmbedContents", path::segments(&resource(model)))
 }
 
 /// The model as a resource's name: `models/{model}`, where it does not say already what it is (`tunedModels/...`).
@@ -85,7 +84,7 @@ mod tests {
                 "/models/gemini-3-pro-preview:streamGenerateContent?alt=sse",
             ),
             ("tunedModels/mine-1", false, "/tunedModels/mine-1:generateContent"),
-            ("a b\r\nc: d", false, "/models/a%20b%0D%0Ac:%20d:generateContent"),
+            ("a\r\nb: c", false, "/models/a%0D%0Ab%3A%20c:generateContent"),
         ] {
             assert_eq!(path(model, stream), wanted);
         }

@@ -12,7 +12,7 @@ pub mod answer;
 pub mod error;
 pub mod request;
 
-use crate::dialect::path::escaped;
+use crate::dialect::path;
 
 /// How [`Losses`](crate::dialect::chat::Losses) name this dialect.
 pub const PROVIDER: &str = "replicate";
@@ -26,7 +26,7 @@ pub const MOST_WAIT_S: u64 = 60;
 pub fn path(model: &str) -> String {
     match version(model) {
         Some(_) => "/predictions".to_owned(),
-        None => format!("/models/{}/predictions", escaped(model)),
+        None => format!("/models/{}/predictions", path::segments(model)),
     }
 }
 
