@@ -10,7 +10,7 @@ mod sdk;
 
 use std::process::Command;
 
-use coo_bench::simulate::{self, KeyLimits, RecordSettings, Settings};
+use coo_bench::simulate::{self, KeyLimits, RecordSettings, SERVICE_ACCOUNT, Settings};
 
 /// A key without limits, and one with a request a minute.
 const KEY: &str = "sk-simulated";
@@ -22,7 +22,7 @@ fn drive(script: &str, least: u32, streams: bool) {
     let python = sdk::installed("venv/bin/python");
     sdk::installed("venv/installed");
     let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
-    let keys = vec![key(KEY, None), key(TIGHT_KEY, Some(1))];
+    let keys = vec![key(KEY, None), key(TIGHT_KEY, Some(1)), key(SERVICE_ACCOUNT, None)];
     let record = RecordSettings::keep(1000);
     let simulator =
         simulate::start(Settings { keys, record, chunk_tokens: 4, ..Settings::default() }).unwrap();
@@ -31,6 +31,7 @@ fn drive(script: &str, least: u32, streams: bool) {
         .env("BASE_URL", format!("http://{}", simulator.addr()))
         .env("API_KEY", KEY)
         .env("TIGHT_KEY", TIGHT_KEY)
+        .env("SERVICE_ACCOUNT", simulator.service_account())
         .env("NO_PROXY", "127.0.0.1")
         .output()
         .unwrap();
@@ -67,4 +68,14 @@ fn the_python_sdk_of_voyage_understands_the_simulator() {
 #[test]
 fn the_python_sdk_of_replicate_understands_the_simulator() {
     drive("test_replicate.py", 8, true);
+}
+
+#[test]
+fn the_python_sdk_of_azure_understands_the_simulator() {
+    drive("test_azure.py", 11, true);
+}
+
+#[test]
+fn the_python_sdks_for_vertex_understand_the_simulator() {
+    drive("test_vertex.py", 14, true);
 }

@@ -20,12 +20,12 @@ use super::{
     reply::Reply,
     settings::{MAX_ANSWER_TOKENS, Settings},
     shard::{Live, Shard},
-    voyage,
+    vertex, voyage,
 };
 
 /// What a request chose for itself with the header `x-sim`, such as
 /// `x-sim: fault=stall-mid, latency=5ms, first-token=0, tokens=100, chunk-tokens=4, tokens-per-s=50`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Knobs {
     pub(crate) fault: Option<Fault>,
     pub(crate) latency: Option<Latency>,
@@ -77,6 +77,10 @@ pub(crate) enum Api {
     Cohere,
     Voyage,
     Replicate,
+    Azure,
+    Vertex,
+    /// Where Google hands out access tokens.
+    Token,
 }
 
 impl Api {
@@ -85,7 +89,14 @@ impl Api {
         let under =
             |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let models = under("/v1/models");
-        if under("/v1beta") || (models && (fields.x_goog_api_key.is_some() || gemini::is_method(path))) {
+        if under("/openai") {
+            Api::Azure
+        } else if under("/v1/projects") || under("/v1beta1") {
+            Api::Vertex
+        } else if path == "/token" {
+            Api::Token
+        } else if under("/v1beta") || (models && (fields.x_goog_api_key.is_some() || gemini::is_method(path)))
+        {
             Api::Gemini
         } else if under("/v1/messages") || (models && fields.version.is_some()) {
             Api::Anthropic
@@ -113,6 +124,9 @@ impl Api {
             Api::Cohere => cohere::answer(call, wait),
             Api::Voyage => voyage::answer(call, wait),
             Api::Replicate => replicate::answer(call, wait),
+            Api::Azure => openai::azure::answer(call, wait),
+            Api::Vertex => vertex::answer(call, wait),
+            Api::Token => vertex::token(call, wait),
         }
     }
 }
@@ -136,7 +150,15 @@ pub(crate) struct Call<'a> {
     trace: &'a Trace<'a>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// The same with another body.
+    pub(crate) fn with_body<'b>(&self, body: &'b [u8]) -> Call<'b>
+    where
+        'a: 'b,
+    {
+        Call { live: Arc::clone(&self.live), body, knobs: self.knobs.clone(), ..*self }
+    }
+
     /// Adds to the record what the body said.
     pub(crate) fn named(&self, model: &str, stream: bool) {
         self.trace.update(|record| {
@@ -184,7 +206,9 @@ pub(crate) async fn answer(
     let fields = Fields::of(&request.head, request.head_bytes());
     let api = Api::of(path, &fields);
     let key = match api {
-        Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate => fields.bearer,
+        Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate | Api::Token => fields.bearer,
+        Api::Vertex => fields.bearer.map(vertex::key),
+        Api::Azure => fields.api_key.or(fields.bearer),
         // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.
         Api::Anthropic => fields.x_api_key.or(fields.bearer),
         Api::Gemini => fields.x_goog_api_key.or_else(|| parameter(query, "key")),
@@ -255,6 +279,7 @@ pub(crate) async fn wait(duration: Duration) {
 #[derive(Default)]
 struct Fields<'a> {
     bearer: Option<&'a [u8]>,
+    api_key: Option<&'a [u8]>,
     x_api_key: Option<&'a [u8]>,
     x_goog_api_key: Option<&'a [u8]>,
     /// `anthropic-version`
@@ -277,6 +302,7 @@ impl<'a> Fields<'a> {
                 Known::Host => found.host = Some(value),
                 Known::Other if is("prefer") => found.prefer = Some(value),
                 Known::Other if is("x-sim") => found.knobs.read(value),
+                Known::Other if is("api-key") => found.api_key = Some(value).filter(|key| !key.is_empty()),
                 Known::Other if is("x-api-key") => {
                     found.x_api_key = Some(value).filter(|key| !key.is_empty())
                 }
@@ -369,6 +395,11 @@ mod tests {
             ("/v1/models/meta/llama/predictions", &plain, Api::Replicate),
             ("/v1/predictions", &plain, Api::Replicate),
             ("/v1/predictions/p1", &plain, Api::Replicate),
+            ("/openai/v1/chat/completions", &plain, Api::Azure),
+            ("/openai/deployments/a/embeddings", &plain, Api::Azure),
+            ("/v1/projects/p/locations/l/publishers/google/models/m:generateContent", &plain, Api::Vertex),
+            ("/v1beta1/projects/p/locations/l/publishers/google/models/m:predict", &plain, Api::Vertex),
+            ("/token", &plain, Api::Token),
             ("/v1/models", &google, Api::Gemini),
             ("/v1/models/gemini-2.5-flash:streamGenerateContent", &plain, Api::Gemini),
         ] {

@@ -6,8 +6,9 @@
 //!
 //! - [`Settings`] say how it answers; [`start`] runs it; [`Simulator`] stops it and tells what it saw.
 //! - `server` runs the shards, `exchange` answers one request, `deliver` and `misbehave` put it on the wire.
-//! - `openai`, `anthropic`, `gemini`, `cohere`, `voyage` and `replicate` are the wire formats, chosen by the path; `gate` decides what
-//!   is the same in all of them: keys, limits, faults.
+//! - `openai`, `anthropic`, `gemini`, `cohere`, `voyage` and `replicate` are the wire formats, chosen by the path, and
+//!   `openai::azure` and `vertex` those of who serves other people's models; `gate` decides what is the same in all of them: keys,
+//!   limits, faults.
 //! - `plan` decides what is answered; `text`, `schema` and `vector` make it up; `faults` is the table of faults.
 //! - `control` serves `/__sim/…`, which changes and inspects a running simulator.
 
@@ -38,6 +39,7 @@ mod settings;
 mod shard;
 mod text;
 mod vector;
+mod vertex;
 mod voyage;
 
 #[cfg(test)]
@@ -50,3 +52,4 @@ pub use record::{Raw, Record};
 pub use server::{Simulator, start};
 pub use settings::{RecordSettings, Settings, Tokens};
 pub use shard::Stats;
+pub use vertex::SERVICE_ACCOUNT;

@@ -30,6 +30,7 @@ use super::{
     record::{Raw, Record, Trace},
     settings::Settings,
     shard::{Shard, Shared, Stats},
+    vertex::service_account,
 };
 
 /// Largest request body: above the largest that OpenAI takes (50 MB of images).
@@ -119,6 +120,16 @@ impl Simulator {
     pub fn base_url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/v1", self.addr)
+    }
+
+    /// The JSON file of a service account's key whose tokens are had here, for Vertex AI's format.
+    #[must_use]
+    pub fn service_account(&self) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        // A certificate names a host, not an address.
+        let host =
+            if self.shared.tls.is_some() { "localhost".to_owned() } else { self.addr.ip().to_string() };
+        service_account(&format!("{scheme}://{host}:{}/token", self.addr.port()))
     }
 
     /// The requests received that are still kept, in order of time.

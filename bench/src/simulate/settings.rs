@@ -57,6 +57,8 @@ pub struct Settings {
     pub window: Duration,
     /// Whether a request without a key is refused where `keys` is empty.
     pub require_key: bool,
+    /// How long an access token is good that a service account gets at `/token`.
+    pub token_lifetime: Duration,
     /// Models that exist; empty accepts any name without `no-such-model` in it.
     pub models: Vec<String>,
     /// Whether answers name a dated snapshot of the model asked for, as OpenAI does for its aliases.
@@ -90,6 +92,7 @@ impl Default for Settings {
             keys: Vec::new(),
             window: Duration::from_secs(60),
             require_key: true,
+            token_lifetime: Duration::from_secs(3600),
             models: Vec::new(),
             dated_models: false,
         }

@@ -41,6 +41,13 @@ pub(crate) fn answer(call: &Call<'_>, wait: Duration) -> Reply {
     }
 }
 
+/// The answer to a request whose path and key are those of somebody else who has the model; `counts` says that only
+/// its tokens are wanted.
+pub(crate) fn published(call: &Call<'_>, counts: bool, wait: Duration) -> Reply {
+    let answer = if counts { count_tokens(call, wait) } else { message::answer(call, wait) };
+    answer.unwrap_or_else(|error| refusal(call, &error, wait))
+}
+
 /// An answer that carries an error.
 fn refusal(call: &Call<'_>, error: &ApiError, wait: Duration) -> Reply {
     let id = headers::request_id(&call.shard.rng);

@@ -40,15 +40,29 @@ const HEADERS: &[u8] =
 pub(crate) fn answer(call: &Call<'_>, wait: Duration) -> Reply {
     match route(call, wait) {
         Ok(reply) => reply,
-        Err(error) => {
-            // A stream that is not of events is an array, even where it has failed.
-            let array = call.path.ends_with(":streamGenerateContent") && !is_sse(call);
-            let mut body = Buf::with_capacity(LARGE_BYTES);
-            error.write(body.vec_mut(), array);
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Reply { status, fault: call.chosen_fault(None), ..whole(body, wait, None) }
-        }
+        Err(error) => refusal(call, &error, wait),
     }
+}
+
+/// An answer that carries an error.
+fn refusal(call: &Call<'_>, error: &ApiError, wait: Duration) -> Reply {
+    // A stream that is not of events is an array, even where it has failed.
+    let array = call.path.ends_with(":streamGenerateContent") && !is_sse(call);
+    let mut body = Buf::with_capacity(LARGE_BYTES);
+    error.write(body.vec_mut(), array);
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Reply { status, fault: call.chosen_fault(None), ..whole(body, wait, None) }
+}
+
+/// The answer to a request for a model whose path and key are those of somebody else who has it.
+pub(crate) fn of_model(call: &Call<'_>, model: &str, method: &str, wait: Duration) -> Reply {
+    let answer = match method {
+        "generateContent" => generate::answer(call, model, false, wait),
+        "streamGenerateContent" => generate::answer(call, model, true, wait),
+        "countTokens" => generate::count(call, model, wait),
+        _ => Err(ApiError::no_such_path()),
+    };
+    answer.unwrap_or_else(|error| refusal(call, &error, wait))
 }
 
 /// Whether a stream is to be one of events; otherwise it is a JSON array.

@@ -3,6 +3,7 @@
 //! `request` reads a chat request, `chat` and `stream` write what is answered; `embeddings`, `audio` and `models` are the other endpoints; `errors` and `headers` are what all share.
 
 mod audio;
+pub(super) mod azure;
 mod chat;
 mod embeddings;
 mod errors;
