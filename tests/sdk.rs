@@ -82,7 +82,7 @@ fn the_node_sdk_works_unmodified() {
 fn drive_to_every_provider(script: &str, least: u32) {
     let tokens = "24".parse().unwrap();
     let simulator = simulate::start(Settings { answer_tokens: tokens, ..Settings::default() }).unwrap();
-    let at = simulator.addr();
+    let (at, account) = (simulator.addr(), simulator.service_account());
     let gateway = Gateway::from_config(
         &format!(
             "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
@@ -94,12 +94,17 @@ llm_providers:
   - {{id: cohere, type: cohere, base_url: 'http://{at}/v2', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: voyage, type: voyage, base_url: 'http://{at}/voyage/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: azure, type: azure, base_url: 'http://{at}', api_version: 2024-10-21, api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: vertex, type: vertex, base_url: 'http://{at}', credentials: '{account}'}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{retry: {{max_attempts: 1}}}}
 "
         ),
         &[],
     );
+    eventually("there is an access token", || {
+        gateway.chat(&chat_body("vertex:gemini-2.5-flash")).status == 200
+    });
     let output = Command::new(installed("venv/bin/python"))
         .arg(file("tests/sdk/python").join(script))
         .env("GATEWAY", gateway.addr.to_string())

@@ -21,7 +21,7 @@ use coo_shards::{
 use rustls::pki_types::ServerName;
 
 use crate::{
-    config::{self, Config, ProcessEnv, snapshot::Snapshot},
+    config::{self, Config, ProcessEnv, Scheme, ServiceAccount, snapshot::Snapshot},
     control::{self, Control, Order, Plane, redis_sync},
     gateway::{
         access_log::AccessLog,
@@ -98,6 +98,12 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
 
     let snapshot = Arc::new(Snapshot::new(config, shards));
     let origins = origins(config, &snapshot)?;
+    let is_secure = |account: &ServiceAccount| account.token_uri.scheme == Scheme::Https;
+    let token_tls = if snapshot.providers.iter().filter_map(|up| up.account.as_ref()).any(is_secure) {
+        Some(tls::client_config(config.upstream.ca_file.as_deref()).map_err(text)?)
+    } else {
+        None
+    };
     let server_tls = match &config.server.tls {
         Some(files) => Some(tls::server_config(&files.cert_file, &files.key_file).map_err(text)?),
         None => None,
@@ -177,7 +183,8 @@ pub fn serve(config: &Config, driver: DriverChoice, ready: impl FnOnce(&str)) ->
     );
     let control = Control::new().map_err(text)?;
     ready(&addresses);
-    let plane = Plane { snapshot, shards: outboxes, spread, log: log.as_ref().map(|log| log.queue()) };
+    let log_queue = log.as_ref().map(|log| log.queue());
+    let plane = Plane { snapshot, shards: outboxes, spread, tls: token_tls, log: log_queue };
     control.run(plane, order_queue, sync).map_err(text)?;
 
     let mut failed = None;

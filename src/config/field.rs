@@ -391,6 +391,11 @@ impl<'a> Field<'a> {
         texts.filter_map(|(item, text)| item.secret_from(&text).map(|secret| (item, secret))).collect()
     }
 
+    /// The secret in the file at `path`.
+    pub(super) fn secret_in(&self, path: &str) -> Option<Secret> {
+        self.secret_from(&format!("file:{path}"))
+    }
+
     fn secret_from(&self, text: &str) -> Option<Secret> {
         let value = match text.strip_prefix("file:") {
             Some(path) => self.read_secret(path)?,

@@ -37,6 +37,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
                           "table_usage", "table_cache", "table_history", "mode", "master_name",
                           "tls", "ca_file", "username", "on_outage", "sync_interval", "prefix"]),
     ("llm_providers[]", &["id", "name", "type", "enabled", "api_keys", "base_url", "addresses",
+                          "api_version", "project", "location", "credentials",
                           "model", "models", "headers", "organization", "pricing", "limits"]),
     ("llm_providers[].headers", ANY),
     ("llm_providers[].pricing", &["input_token_cost", "cached_input_token_cost", "cache_write_token_cost", "output_token_cost",
@@ -81,6 +82,7 @@ const SECRET: &[&str] = &[
     "logging.providers[].endpoint",
     "logging.providers[].headers.*",
     "llm_providers[].api_keys",
+    "llm_providers[].credentials",
     "llm_providers[].headers.*",
     "api_keys[].key",
 ];

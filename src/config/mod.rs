@@ -14,6 +14,7 @@
 //! Every default and bound is a constant in [`limits`]. Secrets are [`Secret`]: nothing here
 //! prints one, and a diagnostic masks whatever it does not know to be harmless.
 
+mod azure;
 mod base_url;
 pub mod budgets;
 mod check;
@@ -43,8 +44,10 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod vertex;
 mod yaml;
 
+pub use azure::ApiVersion;
 pub use base_url::{BaseUrl, Scheme};
 pub use check::{CheckReport, check};
 pub use diagnostic::{Diagnostic, Failed, Severity, Snippet};
@@ -63,3 +66,4 @@ pub use schema::{
     Storage, Tls, Upstream, UpstreamTimeouts, WebUi,
 };
 pub use secret::Secret;
+pub use vertex::{ServiceAccount, Vertex};

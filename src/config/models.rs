@@ -84,6 +84,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("model
 /// The models that are known of a type of provider.
 #[must_use]
 pub fn of(kind: ProviderType) -> &'static Names<Model> {
+    // Others sell these models at the prices of those who make them.
+    let kind = if kind == ProviderType::Azure { ProviderType::OpenAi } else { kind };
     TABLE.by_type.get(&kind).unwrap_or(&TABLE.none)
 }
 
@@ -115,6 +117,12 @@ impl Table {
                 }
             }
         }
+        // Vertex AI has Google's models and Anthropic's.
+        let mut vertex = Names::default();
+        for kind in [ProviderType::Gemini, ProviderType::Claude] {
+            vertex.extend(by_type.get(&kind));
+        }
+        by_type.insert(ProviderType::Vertex, vertex);
         Self { by_type, none: Names::default(), problems: cx.into_diagnostics() }
     }
 }
@@ -201,7 +209,11 @@ mod tests {
         ];
         let root = yaml::parse(include_str!("models.yaml")).root;
         let groups = items(root.as_ref());
-        assert_eq!(groups.len(), TABLE.by_type.len(), "each type once");
+        assert_eq!(
+            groups.len() + 1,
+            TABLE.by_type.len(),
+            "each type once, and that which has those of two others"
+        );
         for group in groups {
             assert!(text(group, "source").starts_with("https://"));
             let models = items(child(group, "models"));
@@ -246,7 +258,7 @@ mod tests {
 
     #[test]
     fn models_are_found_by_the_names_that_providers_give_them() {
-        use ProviderType::{Claude, Custom, Gemini, OpenAi};
+        use ProviderType::{Azure, Claude, Custom, Gemini, OpenAi, Vertex};
         for (kind, name, most) in [
             (Claude, "claude-sonnet-4-5", Some(64_000)),
             (Claude, "claude-sonnet-4-5-20250929", Some(64_000)),
@@ -258,6 +270,9 @@ mod tests {
             (OpenAi, "gpt-4o-2024-05-13", Some(4096)),
             (OpenAi, "text-embedding-3-small", None),
             (Custom, "gpt-4o", None),
+            (Azure, "gpt-4o-2024-11-20", Some(16_384)),
+            (Vertex, "claude-sonnet-4-5@20250929", Some(64_000)),
+            (Vertex, "gemini-2.5-pro", Some(65_536)),
         ] {
             assert_eq!(max_output_tokens(kind, name), most, "{name}");
         }

@@ -81,6 +81,17 @@ impl<T> Names<T> {
         self.dated.get(name).or_else(|| self.dated.get(undated(name)?))
     }
 
+    /// Adds all of others, under their names.
+    pub(super) fn extend(&mut self, others: Option<&Self>)
+    where
+        T: Clone,
+    {
+        if let Some(others) = others {
+            self.exact.extend(others.exact.iter().map(|(name, thing)| (name.clone(), thing.clone())));
+            self.dated.extend(others.dated.iter().map(|(name, thing)| (name.clone(), thing.clone())));
+        }
+    }
+
     /// All of them, each with its name as it was added but for the `*`.
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&String, &T)> {

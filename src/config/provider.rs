@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::azure::ApiVersion;
 use super::base_url::BaseUrl;
 use super::prices::Rates;
 use super::secret::Secret;
+use super::vertex::Vertex;
 
 /// A kind of provider: it decides the wire format and where the provider is when nobody says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +24,8 @@ pub enum ProviderType {
     Cohere,
     Voyage,
     OpenRouter,
+    Azure,
+    Vertex,
     Custom,
 }
 
@@ -49,7 +53,7 @@ const fn facts(
 
 /// One row per type. `root` ends in `path` (a test holds the two together).
 #[rustfmt::skip]
-const TYPES: [Facts; 13] = {
+const TYPES: [Facts; 15] = {
     use ProviderType::*;
     [
         facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1",           true),
@@ -64,12 +68,14 @@ const TYPES: [Facts; 13] = {
         facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           true),
         facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1",           true),
         facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1",       true),
+        facts(Azure,       "azure",       None,                                                       "/openai/v1",    true),
+        facts(Vertex,      "vertex",      Some("https://aiplatform.googleapis.com/v1"),               "/v1",           true),
         facts(Custom,      "custom",      None,                                                       "/v1",           true),
     ]
 };
 
 /// Names people try, and the type that serves them. Only used to suggest.
-pub(super) const OTHER_NAMES: [(&str, &str); 12] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 17] = [
     ("anthropic", "claude"),
     ("google", "gemini"),
     ("googleai", "gemini"),
@@ -81,7 +87,12 @@ pub(super) const OTHER_NAMES: [(&str, &str); 12] = [
     ("vllm", "custom"),
     ("groq", "custom"),
     ("deepseek", "custom"),
-    ("azure", "custom"),
+    ("azureopenai", "azure"),
+    ("azure-openai", "azure"),
+    ("azure_openai", "azure"),
+    ("vertexai", "vertex"),
+    ("vertex-ai", "vertex"),
+    ("vertex_ai", "vertex"),
 ];
 
 impl ProviderType {
@@ -96,7 +107,7 @@ impl ProviderType {
         self.facts().name
     }
 
-    /// The API root used without a `base_url`; `custom` has none.
+    /// The API root used without a `base_url`; `azure` and `custom` have none.
     pub fn default_base_url(self) -> Option<&'static str> {
         self.facts().root
     }
@@ -116,12 +127,13 @@ impl ProviderType {
         match self {
             Self::Claude => ("x-api-key", ""),
             Self::Gemini => ("x-goog-api-key", ""),
+            Self::Azure => ("api-key", ""),
             _ => ("authorization", "Bearer "),
         }
     }
 
     /// Every name with its type, in the order of the documentation.
-    pub(super) fn choices() -> [(&'static str, Self); 13] {
+    pub(super) fn choices() -> [(&'static str, Self); 15] {
         TYPES.each_ref().map(|row| (row.name, row.kind))
     }
 }
@@ -137,10 +149,14 @@ pub struct Provider {
     pub kind: ProviderType,
     /// A disabled provider is checked but never chosen, and its keys are not read.
     pub enabled: bool,
-    /// At least one if enabled; requests take turns.
+    /// At least one if enabled and there is no service account; requests take turns.
     pub api_keys: Vec<Secret>,
     /// The API root.
     pub base_url: BaseUrl,
+    /// Which of Azure's APIs; without it the one without versions.
+    pub api_version: Option<ApiVersion>,
+    /// What only Vertex AI must be told.
+    pub vertex: Option<Vertex>,
     /// Where it is, instead of what the host of `base_url` resolves to; empty to resolve that.
     pub addresses: Vec<SocketAddr>,
     /// The model for a request that names only the provider.
@@ -198,7 +214,7 @@ mod tests {
                     assert_eq!(url.path, row.path, "{}", row.name);
                     assert_eq!(url.to_string(), root);
                 }
-                None => assert_eq!(row.kind, ProviderType::Custom),
+                None => assert!(matches!(row.kind, ProviderType::Azure | ProviderType::Custom)),
             }
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Allowed, BaseUrl, Config, Provider, ProviderType, Scheme, Urgency,
+    Allowed, ApiVersion, BaseUrl, Config, Provider, ProviderType, Scheme, Secret, ServiceAccount, Urgency,
     budgets::{Budgets, Builder, KeyBudget},
     prices::Prices,
     routes::Routes,
@@ -73,6 +73,12 @@ pub struct Upstream {
     pub default_model: Option<String>,
     /// Names of the header fields the configuration adds, which a client's own must not repeat.
     pub extra_headers: Vec<String>,
+    /// Whether the model stands in the path as a deployment's name.
+    pub has_deployments: bool,
+    /// Whether its requests carry an access token, which the control plane fetches for this account.
+    pub wants_token: bool,
+    /// Who is to be named when a token is fetched.
+    pub account: Option<ServiceAccount>,
     /// Whether streams must be asked for their usage (`stream_options.include_usage`).
     pub ask_usage: bool,
     /// What its models cost.
@@ -311,15 +317,24 @@ impl Snapshot {
 }
 
 fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
+    let account = provider.vertex.as_ref().and_then(|vertex| vertex.account.clone());
+    // With an account there is one key, whose value comes later and changes.
+    let of_account = account.as_ref().map(|account| Secret::new(account.email.clone()));
     let keys: Vec<Key> = provider
         .api_keys
         .iter()
+        .filter(|_| account.is_none())
+        .chain(&of_account)
         .map(|key| {
             let (field, scheme) = provider.kind.credential();
             let after = |has_body: bool| {
                 let authority = provider.base_url.authority();
-                let mut head =
-                    format!(" HTTP/1.1\r\nhost: {authority}\r\n{field}: {scheme}{}\r\n", key.expose());
+                let query = provider.api_version.as_ref().map(|version| format!("?api-version={version}"));
+                let query = query.unwrap_or_default();
+                let mut head = format!("{query} HTTP/1.1\r\nhost: {authority}\r\n");
+                if account.is_none() {
+                    head.push_str(&format!("{field}: {scheme}{}\r\n", key.expose()));
+                }
                 if has_body {
                     head.push_str("content-type: application/json\r\n");
                 }
@@ -338,7 +353,12 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
                 }
                 head.into_bytes()
             };
-            let before = |method: &str| format!("{method} {}", provider.base_url.path).into_bytes();
+            let place = provider
+                .vertex
+                .as_ref()
+                .map(|vertex| format!("/projects/{}/locations/{}", vertex.project, vertex.location));
+            let place = place.unwrap_or_default();
+            let before = |method: &str| format!("{method} {}{place}", provider.base_url.path).into_bytes();
             let around = (before("POST"), after(true));
             let at = |path: &str| [&around.0, path.as_bytes(), &around.1].concat();
             let chat = match provider.kind {
@@ -367,14 +387,18 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         keys,
         extra_headers: {
             let mut extra: Vec<String> = provider.headers.iter().map(|(name, _)| name.clone()).collect();
-            if provider.kind == ProviderType::Claude {
+            if matches!(provider.kind, ProviderType::Claude | ProviderType::Vertex) {
                 extra.push("anthropic-version".to_owned());
             }
             extra
         },
         default_model: provider.model.clone(),
         // Mistral always ends a stream with its usage and refuses parameters it does not know.
-        ask_usage: provider.kind != ProviderType::Mistral,
+        ask_usage: provider.kind != ProviderType::Mistral
+            && provider.api_version.as_ref().is_none_or(ApiVersion::asks_usage),
+        has_deployments: provider.api_version.as_ref().is_some_and(ApiVersion::is_dated),
+        wants_token: account.is_some(),
+        account,
         prices: Prices::new(provider.kind, &provider.pricing),
     }
 }

@@ -1,16 +1,18 @@
 //! The control plane: one tokio runtime on one thread, for everything that is not a request.
 //!
-//! It resolves providers' names, renders metrics, and turns signals into the order to drain.
+//! It resolves providers' names, fetches access tokens, renders metrics, and turns signals into the order to drain.
 
 pub mod budgets;
 mod dns;
 pub mod metrics;
 mod process;
 pub mod redis_sync;
+mod tokens;
 
 use std::{io, sync::Arc, thread, time::Duration};
 
 use coo_shards::{inbox::Outbox, listen::Spread};
+use rustls::ClientConfig;
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -44,6 +46,8 @@ pub struct Plane {
     pub shards: Vec<Outbox<Message>>,
     /// Open client connections by shard.
     pub spread: Spread,
+    /// How tokens are fetched over TLS, where any are.
+    pub tls: Option<Arc<ClientConfig>>,
     /// The access log's queue, for its count of dropped lines.
     pub log: Option<Arc<Queue>>,
 }
@@ -94,6 +98,7 @@ impl Control {
         let plane = Arc::new(plane);
         runtime.block_on(async {
             tokio::spawn(dns::keep_resolved(Arc::clone(&plane)));
+            tokens::keep_fresh(&plane, plane.tls.as_ref());
             tokio::spawn(serve_orders(Arc::clone(&plane), orders));
             if let Some(setup) = sync {
                 tokio::spawn(redis_sync::run(setup));

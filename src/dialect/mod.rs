@@ -8,6 +8,7 @@
 //! [`openai::error::GatewayError`]. Budgets use [`estimate`] before a request is
 //! sent and [`ratelimit`] when it is answered.
 
+pub mod azure;
 pub mod base64;
 pub mod chat;
 pub mod claude;
@@ -24,4 +25,5 @@ pub mod replicate;
 pub mod sse;
 pub mod translate;
 pub mod usage;
+pub mod vertex;
 pub mod voyage;

@@ -16,7 +16,7 @@ use super::{
     provider_error::ProviderError,
     replicate,
     usage::Usage,
-    voyage,
+    vertex, voyage,
 };
 
 /// What a provider speaks.
@@ -90,6 +90,8 @@ pub struct Rules<'a> {
     pub ask_usage: bool,
     /// Whether it is OpenAI's own API, which wants the new name of `max_tokens`.
     pub max_completion_tokens: bool,
+    /// Whether it is Vertex AI, which has requests a little different.
+    pub vertex: bool,
 }
 
 /// Reads a client's chat request, in the dialect of `endpoint`.
@@ -120,7 +122,7 @@ pub fn request(
     let Some(request) = chat else {
         let wanted = match endpoint {
             Endpoint::Rerank => rerank::request(body, wire, model, &mut losses, out)?,
-            _ => embeddings::request(body, wire, model, &mut losses, out)?,
+            _ => embeddings::request(body, (wire, rules.vertex), model, &mut losses, out)?,
         };
         return Ok((losses, wanted));
     };
@@ -130,7 +132,12 @@ pub fn request(
             let to = openai::chat::Target { model, provider, ask_usage, max_completion_tokens };
             openai::chat::write_request(request, &to, &mut losses, out)?;
         }
-        Wire::Claude => claude::write_request(request, model, rules.max_tokens, &mut losses, out)?,
+        Wire::Claude => {
+            claude::write_request(request, model, rules.max_tokens, &mut losses, out)?;
+            if rules.vertex {
+                vertex::claude_body(model, out);
+            }
+        }
         Wire::Gemini => gemini::request::write_request(request, model, &mut losses, out)?,
         Wire::Cohere => cohere::write_request(request, model, &mut losses, out)?,
         Wire::Voyage => return Losses::refuse("model", NO_CHAT),
@@ -180,7 +187,11 @@ pub fn answer(
 pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
     match wire {
         Wire::OpenAi => openai::chat::read_error(status, body),
-        Wire::Claude => claude::read_error(status, body),
+        // Vertex AI answers for Claude in Google's words where a request does not reach it.
+        Wire::Claude => match gemini::error::read_status(status, body) {
+            Some(error) => error,
+            None => claude::read_error(status, body),
+        },
         Wire::Gemini => gemini::error::read_error(status, body),
         Wire::Cohere => cohere::read_error(status, body),
         Wire::Voyage => voyage::read_error(status, body),

@@ -15,12 +15,8 @@ use coo_shards::{
 use http::{Method, StatusCode};
 
 use super::{
-    account::Account,
-    balance::Outcome,
-    events::Stream,
-    failure, learn, poll, respond,
-    shard::Shard,
-    translate::{self, Prepared},
+    account::Account, balance::Outcome, events::Stream, failure, learn, poll, respond, shard::Shard,
+    translate::Prepared,
 };
 use crate::{
     config::snapshot::{ProviderId, Upstream},
@@ -53,13 +49,15 @@ pub struct Answer<'a> {
     pub head: ResponseHead,
     /// Who answers.
     pub upstream: &'a Upstream,
+    /// What it speaks.
+    pub wire: Wire,
     /// The bytes of the head and what has come of the body, where that was read already.
     pub(super) read: Option<Box<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl<'a> Answer<'a> {
-    fn new(connection: Pooled, head: ResponseHead, upstream: &'a Upstream) -> Self {
-        Self { connection, head, upstream, read: None }
+    fn new(connection: Pooled, head: ResponseHead, (upstream, wire): (&'a Upstream, Wire)) -> Self {
+        Self { connection, head, upstream, wire, read: None }
     }
 
     /// The head's bytes, until [`Answer::begin_body`].
@@ -93,7 +91,7 @@ impl<'a> Answer<'a> {
 
     /// Whether it is an error that says of the key in its body what its head does not, and in which dialect.
     fn tells_in_body(&self) -> Option<Wire> {
-        let wire = translate::wire(self.upstream.kind)?;
+        let wire = self.wire;
         (wire.tells_in_body(self.head.status.as_u16()) && !respond::is_event_stream(self)).then_some(wire)
     }
 
@@ -154,6 +152,8 @@ pub enum Why {
     Revoked,
     /// No connection was free.
     NoRoom,
+    /// There is no access token to send.
+    NoToken,
 }
 
 impl Why {
@@ -164,7 +164,7 @@ impl Why {
             Self::Failed | Self::Unreachable => Outcome::Failed,
             Self::Limited => Outcome::Limited,
             Self::Revoked => Outcome::Revoked,
-            Self::NoRoom => Outcome::Cancelled,
+            Self::NoRoom | Self::NoToken => Outcome::Cancelled,
         }
     }
 }
@@ -229,12 +229,17 @@ pub async fn send<'a>(
         Failed { why, instead: Instead::Error(failure::of_connecting(&error, provider, model)) }
     };
     account.tries += 1;
+    let token = shard.tokens.of(outgoing.provider);
+    if outgoing.upstream.wants_token && token.is_none() {
+        let error = GatewayError::NoToken { provider: provider.clone() };
+        return Err(Failed { why: Why::NoToken, instead: Instead::Error(error) });
+    }
     let mut connection =
         shard.pool.checkout(outgoing.provider).await.map_err(|error| unreachable(account, error))?;
     loop {
         account.sending();
         account.attempts += 1;
-        let (request, first_byte) = (outgoing.written(), shard.first_byte(account));
+        let (request, first_byte) = (outgoing.written(token.as_deref()), shard.first_byte(account));
         let exchanged = connection
             .exchange(&Method::POST, request, first_byte, shard.upstream_head, || account.is_sent())
             .await;
@@ -242,10 +247,9 @@ pub async fn send<'a>(
             Ok(head) => {
                 connection.answered();
                 account.first_byte();
-                let mut answer = Answer::new(connection, head, outgoing.upstream);
-                if answer.head.status.is_success()
-                    && translate::wire(outgoing.upstream.kind) == Some(Wire::Replicate)
-                {
+                let wire = outgoing.prepared.wire;
+                let mut answer = Answer::new(connection, head, (outgoing.upstream, wire));
+                if answer.head.status.is_success() && wire == Wire::Replicate {
                     // On the heap: its waiting would burden every request's future.
                     Box::pin(poll::until_over(shard, outgoing, &mut answer, account)).await?;
                 }
@@ -288,13 +292,16 @@ pub async fn send<'a>(
 }
 
 impl Outgoing<'_, '_> {
-    /// The request as the provider gets it.
-    fn written(&self) -> Buf {
+    /// The request as the provider gets it, with a field for the token where there is one.
+    fn written(&self, token: Option<&[u8]>) -> Buf {
         let head = self.request.head_bytes();
-        let Prepared { head: prepared, body } = self.prepared;
-        let mut request = Buf::with_capacity(prepared.len() + self.request.head.len + body.len() + 64);
+        let Prepared { head: prepared, body, .. } = self.prepared;
+        let token = token.unwrap_or_default();
+        let heads = prepared.len() + token.len() + self.request.head.len;
+        let mut request = Buf::with_capacity(heads + body.len() + 64);
         let out = request.vec_mut();
         out.extend_from_slice(prepared);
+        out.extend_from_slice(token);
         for field in &self.request.head.fields {
             if self.forwards(field, head) {
                 out.extend_from_slice(field.line(head));
@@ -322,7 +329,8 @@ impl Outgoing<'_, '_> {
             7 => is("api-key"),
             9 => is("x-api-key"),
             14 => is("openai-project") || is("x-goog-api-key"),
-            19 => is("openai-organization"),
+            // The last is whom Google sends the bill, where our account may.
+            19 => is("openai-organization") || is("x-goog-user-project"),
             _ => false,
         };
         !private && !self.upstream.extra_headers.iter().any(|extra| is(extra))

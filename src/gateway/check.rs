@@ -3,7 +3,10 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
-use coo_shards::{buf::Buf, time};
+use coo_shards::{
+    buf::{Buf, LARGE_BYTES},
+    time,
+};
 use http::Method;
 
 use super::{balance::Check, select::check::Finding, shard::Shard};
@@ -49,8 +52,11 @@ async fn run(shard: Rc<Shard>, check: Check, interval: Duration) {
 /// Asks a provider for its models, on a connection of its own: one that lay idle may be as dead as the provider was.
 async fn ask(shard: &Shard, check: Check, patience: Duration) -> Option<u16> {
     let head = shard.snapshot.providers.get(check.provider)?.keys.get(check.key)?.models_head();
-    let mut request = Buf::with_capacity(head.len() + 2);
+    let mut request = Buf::with_capacity(LARGE_BYTES / 4);
     request.vec_mut().extend_from_slice(head);
+    if let Some(token) = shard.tokens.of(check.provider) {
+        request.vec_mut().extend_from_slice(&token);
+    }
     request.vec_mut().extend_from_slice(b"\r\n");
     let mut connection = shard.pool.open(check.provider).await.ok()?;
     let head = match connection.exchange(&Method::GET, request, patience, shard.upstream_head, || {}).await {

@@ -172,8 +172,8 @@ impl<'a> Stream<'a> {
         let other = |wire, endpoint| {
             translate::with_face(endpoint, account, |face| Other::new(wire, endpoint, face, asks_usage))
         };
-        let filter = match (translate::wire(answer.upstream.kind), context.endpoint()) {
-            (Some(wire), Some(endpoint)) if wire != Wire::OpenAi || !wire.is_spoken_at(endpoint) => {
+        let filter = match (answer.wire, context.endpoint()) {
+            (wire, Some(endpoint)) if wire != Wire::OpenAi || !wire.is_spoken_at(endpoint) => {
                 Filter::Other(Box::new(other(wire, endpoint)))
             }
             _ => Filter::Same(StreamFilter::new(hide_usage)),

@@ -137,7 +137,7 @@ pub fn answer(
         GatewayError::BudgetSpent { retry_after_ms, .. } if *retry_after_ms < u64::MAX => {
             encode::number_field(out, "retry-after", retry_after_ms.div_ceil(1000));
         }
-        GatewayError::NoCapacity { .. } | GatewayError::Draining => {
+        GatewayError::NoCapacity { .. } | GatewayError::NoToken { .. } | GatewayError::Draining => {
             encode::number_field(out, "retry-after", RETRY_AFTER_S);
         }
         _ => {}

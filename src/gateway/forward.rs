@@ -361,7 +361,7 @@ impl<'a> Wanted<'a> {
             return false;
         }
         let hope = balance.hope(self.plan, tried, budget);
-        let own_fault = matches!(why, Why::Limited | Why::Revoked | Why::NoRoom);
+        let own_fault = matches!(why, Why::Limited | Why::Revoked | Why::NoRoom | Why::NoToken);
         if hope == Hope::None || (hope == Hope::Same && own_fault) {
             return false;
         }

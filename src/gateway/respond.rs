@@ -150,7 +150,7 @@ pub async fn whole(
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
-    if let Some(foreign) = translate::foreign(context, answer.upstream) {
+    if let Some(foreign) = translate::foreign(context, answer.wire) {
         // On the heap: what is translated can bear it, and its size would burden every request's future.
         return Box::pin(translate::whole(shard, context, answer, foreign, responder, account)).await;
     }

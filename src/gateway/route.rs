@@ -84,8 +84,7 @@ impl<'a> Plan<'a> {
                 .snapshot
                 .providers
                 .get(provider)
-                .and_then(|up| translate::wire(up.kind))
-                .is_some_and(|wire| wire.serves(self.endpoint))
+                .is_some_and(|up| translate::serves(up.kind, self.endpoint))
     }
 }
 

@@ -29,9 +29,10 @@ use super::{
     hedge::Hedging,
     metrics::Metrics,
     overload::GateLook,
+    tokens::Tokens,
 };
 use crate::config::{
-    UpstreamTimeouts,
+    Secret, UpstreamTimeouts,
     snapshot::{ClientId, Snapshot},
 };
 
@@ -49,6 +50,8 @@ pub enum Message {
     Adopt(Accepted),
     /// A provider's addresses, newly resolved.
     Addresses(usize, Vec<SocketAddr>),
+    /// A provider's access token, newly fetched; `None` where the last one is no longer good.
+    Token(usize, Option<Secret>),
     /// Send a copy of the metrics to whoever asks.
     Collect(Box<dyn FnOnce(Sample) + Send>),
     /// The metrics asked for with this ticket; `None` where they could not be had.
@@ -139,6 +142,8 @@ pub struct Shard {
     pub metrics_path: String,
     /// Upstream connections.
     pub pool: Pool,
+    /// Access tokens of providers that have no keys of their own.
+    pub tokens: Tokens,
     /// Which provider and key a request goes to.
     pub balance: Balance,
     /// How late answers usually are.
@@ -304,6 +309,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
         upstream_head: HeadLimits::default(),
         metrics_path: setup.metrics_path,
         pool: Pool::new(setup.origins, setup.pool),
+        tokens: Tokens::default(),
         hedging: Hedging::default(),
         metrics: RefCell::default(),
         log: RefCell::new(setup.log),
@@ -333,6 +339,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
             monoio::spawn(super::serve(Rc::clone(&receiving), accepted));
         }
         Message::Addresses(provider, addresses) => receiving.pool.set_addresses(provider, addresses),
+        Message::Token(provider, token) => receiving.tokens.set(provider, token.as_ref()),
         Message::Collect(reply) => reply(receiving.sample()),
         Message::Rendered(ticket, text) => receiving.deliver(ticket, text),
         Message::Drain => {

@@ -32,6 +32,7 @@ use crate::{
         snapshot::{Key, Upstream},
     },
     dialect::{
+        azure,
         chat::Face,
         claude, estimate, gemini,
         openai::{
@@ -40,6 +41,7 @@ use crate::{
             splice::Splice,
         },
         translate::{self, Rules, Wire, embeddings::Wanted},
+        vertex,
     },
 };
 
@@ -52,10 +54,11 @@ const MAX_TOKENS: u64 = 4096;
 /// tokens should be the one to say so: they are paid for, and `token_reserve: worst_case` reserves them.
 const MOST_UNASKED_TOKENS: u64 = 8192;
 
-/// What a provider of this type speaks; `None` where it is not built.
+/// What a provider of this type speaks for a model; `None` where it is not built.
 #[must_use]
-pub fn wire(kind: ProviderType) -> Option<Wire> {
+pub fn wire(kind: ProviderType, model: &str) -> Option<Wire> {
     match kind {
+        ProviderType::Vertex => Some(vertex::wire(model)),
         ProviderType::Claude => Some(Wire::Claude),
         ProviderType::Gemini => Some(Wire::Gemini),
         ProviderType::Cohere => Some(Wire::Cohere),
@@ -66,8 +69,18 @@ pub fn wire(kind: ProviderType) -> Option<Wire> {
     }
 }
 
+/// Whether a provider of this type serves `endpoint` with any of its models.
+#[must_use]
+pub fn serves(kind: ProviderType, endpoint: Endpoint) -> bool {
+    // Of Vertex AI's models those of Google do more.
+    wire(kind, "").is_some_and(|wire| wire.serves(endpoint))
+        && (kind != ProviderType::Azure || azure::has(endpoint))
+}
+
 /// A request as a provider gets it.
 pub struct Prepared<'r> {
+    /// What the provider speaks.
+    pub wire: Wire,
     /// The start of its head.
     pub head: Cow<'r, [u8]>,
     /// Its body.
@@ -119,20 +132,39 @@ pub(super) fn prepare<'r>(
     account: &mut Account,
 ) -> Result<Prepared<'r>, GatewayError> {
     let &Asked { shard, endpoint, body, facts, .. } = asked;
-    let wire = wire(upstream.kind).ok_or(GatewayError::Internal)?;
+    let wire = wire(upstream.kind, model).ok_or(GatewayError::Internal)?;
+    let is_vertex = upstream.kind == ProviderType::Vertex;
+    if !wire.serves(endpoint) {
+        let (provider, endpoint) = (upstream.id.clone(), endpoint.noun());
+        return Err(GatewayError::NotServed { provider, endpoint });
+    }
+    if wire.is_spoken_at(endpoint) && is_vertex {
+        let (head, splice) = match endpoint {
+            Endpoint::CountTokens => {
+                (vertex::COUNT_PATH.into(), Splice::counted_at_vertex(body, facts, vertex::name(model)))
+            }
+            _ => (vertex::chat_path(model, facts.stream), Splice::for_vertex(body, facts)),
+        };
+        return Ok(Prepared { wire, head: key.head_at(&head).into(), body: Body::Spliced(splice) });
+    }
     if wire.is_spoken_at(endpoint) {
         if endpoint.is_form() {
-            let head = key.form_head_at(endpoint.path(), content_type(asked.request)).into();
-            return Ok(Prepared { head, body: Body::Spliced(Splice::form(body, facts, model)) });
+            let path: Cow<'_, str> = match upstream.has_deployments {
+                true => azure::path(model, endpoint.path()).into(),
+                false => endpoint.path().into(),
+            };
+            let head = key.form_head_at(&path, content_type(asked.request)).into();
+            return Ok(Prepared { wire, head, body: Body::Spliced(Splice::form(body, facts, model)) });
         }
         let head: Cow<'_, [u8]> = match endpoint {
+            endpoint if upstream.has_deployments => key.head_at(&azure::path(model, endpoint.path())).into(),
             Endpoint::ChatCompletions | Endpoint::Messages => key.chat_head().into(),
             Endpoint::Embeddings => key.embeddings_head().into(),
             rare => key.head_at(rare.path()).into(),
         };
         let ask_usage = upstream.ask_usage && wire == Wire::OpenAi && endpoint.has_usage_chunk();
         let splice = Splice::new(body, facts, model, ask_usage);
-        return Ok(Prepared { head, body: Body::Spliced(splice) });
+        return Ok(Prepared { wire, head, body: Body::Spliced(splice) });
     }
     let chat = match endpoint {
         Endpoint::Embeddings | Endpoint::Rerank => None,
@@ -140,6 +172,13 @@ pub(super) fn prepare<'r>(
     };
     let beta = chat.filter(|_| wire == Wire::Claude).and_then(claude::beta);
     let head: Cow<'_, [u8]> = match wire {
+        _ if upstream.has_deployments => {
+            key.head_at(&azure::path(model, Endpoint::ChatCompletions.path())).into()
+        }
+        _ if is_vertex && endpoint == Endpoint::Embeddings => {
+            key.head_at(&vertex::embeddings_path(model)).into()
+        }
+        _ if is_vertex => key.head_at(&vertex::chat_path(model, facts.stream)).into(),
         Wire::Cohere if endpoint == Endpoint::Embeddings => key.head_at("/embed").into(),
         Wire::Voyage if endpoint == Endpoint::Embeddings => key.embeddings_head().into(),
         Wire::Cohere | Wire::Voyage if endpoint == Endpoint::Rerank => key.head_at(endpoint.path()).into(),
@@ -158,7 +197,12 @@ pub(super) fn prepare<'r>(
         drop: shard.balance.rules().drop_unsupported_params,
         max_tokens: key.budget.max_tokens.unwrap_or_else(|| unasked_tokens(upstream.kind, model)),
         ask_usage: upstream.ask_usage,
-        max_completion_tokens: upstream.kind == ProviderType::OpenAi,
+        max_completion_tokens: match upstream.kind {
+            // The versions of Azure's API that know the one know the other.
+            ProviderType::Azure => upstream.ask_usage,
+            kind => kind == ProviderType::OpenAi,
+        },
+        vertex: is_vertex,
         provider: &upstream.id,
     };
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
@@ -174,7 +218,7 @@ pub(super) fn prepare<'r>(
         [] => None,
         dropped => Some(dropped.join(", ")),
     };
-    Ok(Prepared { head, body: Body::Translated(written) })
+    Ok(Prepared { wire, head, body: Body::Translated(written) })
 }
 
 /// The most tokens of an answer where nobody said.
@@ -184,9 +228,8 @@ fn unasked_tokens(kind: ProviderType, model: &str) -> u64 {
 
 /// The dialect of the provider that answers, where it is another one than that of its client.
 #[must_use]
-pub fn foreign(context: &Context, upstream: &Upstream) -> Option<(Wire, Endpoint)> {
+pub fn foreign(context: &Context, wire: Wire) -> Option<(Wire, Endpoint)> {
     let endpoint = context.endpoint()?;
-    let wire = wire(upstream.kind)?;
     (!wire.is_spoken_at(endpoint)).then_some((wire, endpoint))
 }
 
@@ -287,7 +330,8 @@ pub async fn whole(
 /// Whether the provider that would be asked counts tokens itself.
 #[must_use]
 pub fn counts(plan: &Plan<'_>) -> bool {
-    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind) == Some(Wire::Claude))
+    let model = plan.get(0).map_or("", |(_, model)| model);
+    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind, model) == Some(Wire::Claude))
 }
 
 /// Answers how many tokens a prompt has, as far as its bytes tell.

@@ -6,6 +6,7 @@
 mod clients;
 mod limits;
 mod logging;
+mod places;
 mod policy;
 mod providers;
 mod redis;

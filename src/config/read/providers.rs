@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{header_secret, headers, id, limits};
+use super::{header_secret, headers, id, limits, places};
 use crate::config::base_url::BaseUrl;
 use crate::config::field::{Field, Section};
 use crate::config::limits::*;
@@ -47,7 +47,13 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
     let enabled = section.truth("enabled", true);
     let id = provider_id(section, enabled, names);
     let kind = kind(section, id.as_deref());
-    let base_url = kind.and_then(|kind| base_url(section, kind));
+    let api_version = kind.and_then(|kind| places::api_version(section, kind));
+    let vertex = kind.and_then(|kind| places::vertex(section, kind, enabled));
+    let base_url = kind.and_then(|kind| match (kind, &vertex) {
+        (ProviderType::Azure, _) => places::azure_url(section, api_version.as_ref()),
+        (_, Some(vertex)) => base_url(section, kind, Some(&vertex.root())),
+        _ => base_url(section, kind, kind.default_base_url()),
+    });
     let addresses = base_url.as_ref().map(|url| addresses(section, url.port)).unwrap_or_default();
     let model = section.get("model").and_then(|field| model_name(&field));
     let models = models(section, model.as_deref());
@@ -58,7 +64,8 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
             visible.then(|| text.to_owned()).ok_or(wrong)
         })
     });
-    let api_keys = if enabled { api_keys(section) } else { Vec::new() };
+    let has_account = kind == Some(ProviderType::Vertex) && section.get("credentials").is_some();
+    let api_keys = if enabled && !has_account { api_keys(section, kind) } else { Vec::new() };
     let headers = headers(&section.section("headers"), &REFUSED_HEADERS, MAX_EXTRA_HEADERS);
     let pricing = pricing(&section.section("pricing"));
     let limits = limits::of_key(&section.section("limits"));
@@ -69,6 +76,8 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         enabled,
         api_keys,
         base_url: base_url?,
+        api_version,
+        vertex,
         addresses,
         model,
         models,
@@ -115,9 +124,9 @@ fn kind(section: &Section<'_>, id: Option<&str>) -> Option<ProviderType> {
     None
 }
 
-fn base_url(section: &Section<'_>, kind: ProviderType) -> Option<BaseUrl> {
+fn base_url(section: &Section<'_>, kind: ProviderType, root: Option<&str>) -> Option<BaseUrl> {
     let read = |text: &str| BaseUrl::parse(text, kind.default_path());
-    match (section.get("base_url"), kind.default_base_url()) {
+    match (section.get("base_url"), root) {
         (Some(field), _) => field.parse("a URL", read),
         (None, Some(root)) => read(root).ok(),
         (None, None) => {
@@ -151,9 +160,12 @@ fn addresses(section: &Section<'_>, port: u16) -> Vec<SocketAddr> {
     out
 }
 
-fn api_keys(section: &Section<'_>) -> Vec<Secret> {
+fn api_keys(section: &Section<'_>, kind: Option<ProviderType>) -> Vec<Secret> {
     let Some(field) = section.get("api_keys") else {
-        let help = "for a server that asks for no key, any word will do: api_keys: [none]";
+        let help = match kind {
+            Some(ProviderType::Vertex) => "or the JSON of a service account: credentials: account.json",
+            _ => "for a server that asks for no key, any word will do: api_keys: [none]",
+        };
         section.missing("api_keys", Some(help.to_owned()));
         return Vec::new();
     };

@@ -136,11 +136,11 @@ fn every_error_has_its_place_and_words() {
         ),
         (
             "llm_providers: [{id: a, type: opnai, api_keys: [k]}]\n".into(),
-            "1:31 llm_providers[0].type: `opnai` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, custom | did you mean `openai`?",
+            "1:31 llm_providers[0].type: `opnai` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, custom | did you mean `openai`?",
         ),
         (
             "llm_providers: [{id: a, type: Anthropic, api_keys: [k]}]\n".into(),
-            "1:31 llm_providers[0].type: `Anthropic` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, custom | did you mean `claude`?",
+            "1:31 llm_providers[0].type: `Anthropic` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, custom | did you mean `claude`?",
         ),
         (
             "llm_providers: [{id: a, type: custom, api_keys: [k]}]\n".into(),

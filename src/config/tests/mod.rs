@@ -7,6 +7,7 @@ mod budgets;
 mod errors;
 mod files;
 mod hostile;
+mod places;
 
 use std::collections::HashMap;
 

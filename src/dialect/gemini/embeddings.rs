@@ -91,7 +91,13 @@ pub fn read_embeddings(body: &[u8]) -> Result<Embeddings<'_>, Malformed> {
     Ok(Embeddings { vectors, prompt_tokens: counted })
 }
 
-impl Embeddings<'_> {
+impl<'a> Embeddings<'a> {
+    /// Vectors, each an array of numbers, and the tokens that were read.
+    #[must_use]
+    pub fn new(vectors: Vec<&'a RawValue>, prompt_tokens: Option<u64>) -> Self {
+        Self { vectors, prompt_tokens }
+    }
+
     /// How many there are: as many as inputs, in their order.
     #[must_use]
     pub fn count(&self) -> usize {

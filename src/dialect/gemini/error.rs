@@ -67,6 +67,12 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
     ProviderError { status, kind, code, param: param.map(|field| field.field.clone().into_owned()), message }
 }
 
+/// Reads an error's body where it is one of Google's and of nobody else: it has a canonical code.
+#[must_use]
+pub fn read_status(status: u16, body: &[u8]) -> Option<ProviderError> {
+    parse(body).filter(|error| !error.status.is_empty()).map(|_| read_error(status, body))
+}
+
 /// When to try again, in milliseconds, where the error says so.
 #[must_use]
 pub fn retry_after_ms(body: &[u8]) -> Option<u64> {

@@ -131,6 +131,11 @@ pub enum GatewayError {
         /// What was asked for.
         endpoint: &'static str,
     },
+    /// The gateway has no access token for the provider yet, or none that is still good. Send `Retry-After`.
+    NoToken {
+        /// The provider's id.
+        provider: String,
+    },
     /// No provider of the model has room now. Send `Retry-After`.
     NoCapacity {
         /// The name the client gave.
@@ -251,6 +256,7 @@ impl GatewayError {
             },
             E::Untranslatable(_) => row(400, REQUEST, "unsupported_parameter"),
             E::NotServed { .. } => row(400, REQUEST, "unsupported_endpoint"),
+            E::NoToken { .. } => row(503, SERVER, "provider_token_missing"),
             E::NoCapacity { .. } => row(503, SERVER, "no_capacity"),
             E::Draining => row(503, SERVER, "draining"),
         }
@@ -382,6 +388,12 @@ impl Display for GatewayError {
                 "The provider '{}' has no {endpoint}. Name a model of another provider.",
                 short(provider)
             ),
+            E::NoToken { provider } => write!(
+                f,
+                "The gateway has no access token for the provider '{}' right now. Try again shortly; if it \
+                 persists, the gateway's log on standard error says why.",
+                short(provider)
+            ),
             E::NoCapacity { model } => write!(
                 f,
                 "No provider has capacity for the model '{}' right now. Try again shortly.",
@@ -492,6 +504,7 @@ mod tests {
             (upstream(UpstreamFault::Cut), 502, "upstream_incomplete_response"),
             (upstream(UpstreamFault::Auth), 502, "upstream_auth_rejected"),
             (upstream(UpstreamFault::Timeout), 504, "upstream_timeout"),
+            (E::NoToken { provider: name() }, 503, "provider_token_missing"),
             (E::NoCapacity { model: name() }, 503, "no_capacity"),
             (E::Draining, 503, "draining"),
         ]

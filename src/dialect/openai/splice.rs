@@ -8,6 +8,10 @@ use std::iter;
 
 use crate::dialect::json::{self, Escaped, Span};
 use crate::dialect::openai::request::{RequestFacts, StreamOptions};
+use crate::dialect::vertex::ANTHROPIC_VERSION;
+
+/// [`ANTHROPIC_VERSION`] before another member.
+const ANTHROPIC_VERSION_FIRST: &[u8] = b"\"anthropic_version\":\"vertex-2023-10-16\",";
 
 /// A body with at most two edits, as borrowed pieces.
 #[derive(Debug, Clone)]
@@ -57,7 +61,28 @@ impl<'a> Splice<'a> {
             true => usage_edit(facts).unwrap_or_else(nothing),
             false => nothing(),
         };
-        Self::of(body, if model.span.start <= usage.span.start { [model, usage] } else { [usage, model] })
+        let edits = if model.span.start <= usage.span.start { [model, usage] } else { [usage, model] };
+        Self::of(body, edits)
+    }
+
+    /// Makes a body for Anthropic's Messages one for Vertex AI, where the model is in the path: its member gives way
+    /// to the one that says which version of the API is meant.
+    pub fn for_vertex(body: &'a [u8], facts: &RequestFacts) -> Self {
+        let edits = [
+            Edit { span: member_of(body, facts.model.span), with: raw(ANTHROPIC_VERSION) },
+            Edit { span: Span::empty(body.len()), with: raw(b"") },
+        ];
+        Self::of(body, edits)
+    }
+
+    /// The same for a count of tokens, where the model stays.
+    pub fn counted_at_vertex(body: &'a [u8], facts: &RequestFacts, model: &'a str) -> Self {
+        let first = body.iter().position(|&byte| byte == b'{').map_or(0, |at| at + 1);
+        let edits = [
+            Edit { span: Span::empty(first), with: raw(ANTHROPIC_VERSION_FIRST) },
+            Edit { span: facts.model.span, with: With::Text(json::escaped(model)) },
+        ];
+        Self::of(body, edits)
     }
 
     /// The same of a form, in which the model's name stands as it is.
@@ -103,6 +128,15 @@ impl<'a> Splice<'a> {
 
 fn raw(text: &[u8]) -> With<'_> {
     With::Raw(iter::once(text))
+}
+
+/// The whole member whose value is the text with this inside: nothing but space and a colon stands between the two,
+/// and no key is written with an escaped quote that means one without.
+fn member_of(body: &[u8], inside: Span) -> Span {
+    let before = body.get(..inside.start.saturating_sub(1)).unwrap_or_default();
+    let end = before.iter().rposition(|&byte| byte == b'"').unwrap_or(0);
+    let start = before.get(..end).and_then(|key| key.iter().rposition(|&byte| byte == b'"')).unwrap_or(end);
+    Span { start, end: inside.end + 1 }
 }
 
 /// What makes `stream_options.include_usage` true; `None` when it is.
@@ -151,6 +185,32 @@ mod tests {
             r#" {"a":"model", "model" : "up" , "messages":[{"model":"x:y"}] , "stream":true,"stream_options":{"include_usage":true} } "#
         );
         assert_eq!(splice(body, "up", false), body.replacen("x:y", "up", 1));
+    }
+
+    #[test]
+    fn vertex_has_a_version_and_no_model() {
+        for (body, wanted, counted) in [
+            (
+                r#"{"model":"v:m","messages":[1],"n":1.50}"#,
+                r#"{"anthropic_version":"vertex-2023-10-16","messages":[1],"n":1.50}"#,
+                r#"{"anthropic_version":"vertex-2023-10-16","model":"up","messages":[1],"n":1.50}"#,
+            ),
+            (
+                " {\"messages\":[1],\"a\":\"model\\\"\" , \"m\\u006fdel\"\n:\t\"v:m\\\"\" }",
+                " {\"messages\":[1],\"a\":\"model\\\"\" , \"anthropic_version\":\"vertex-2023-10-16\" }",
+                " {\"anthropic_version\":\"vertex-2023-10-16\",\"messages\":[1],\"a\":\"model\\\"\" , \"m\\u006fdel\"\n:\t\"up\" }",
+            ),
+        ] {
+            let facts = scan(body.as_bytes(), Endpoint::CountTokens).unwrap();
+            let written = |splice: Splice<'_>| {
+                let mut out = Vec::new();
+                splice.write_into(&mut out);
+                assert_eq!(splice.len(), out.len());
+                String::from_utf8(out).unwrap()
+            };
+            assert_eq!(written(Splice::for_vertex(body.as_bytes(), &facts)), wanted);
+            assert_eq!(written(Splice::counted_at_vertex(body.as_bytes(), &facts, "up")), counted);
+        }
     }
 
     #[test]

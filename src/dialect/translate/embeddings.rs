@@ -15,7 +15,7 @@ use crate::dialect::{
     claude::write,
     cohere, gemini,
     usage::Usage,
-    voyage,
+    vertex, voyage,
 };
 
 /// What the answer to embeddings or ranks depends on.
@@ -23,6 +23,8 @@ use crate::dialect::{
 pub struct Wanted {
     /// Whether vectors are to be base64, as OpenAI's own SDKs ask for.
     pub base64: bool,
+    /// Whether it is Vertex AI that answers.
+    pub vertex: bool,
     /// Tokens to tell where the provider does not count them.
     pub estimate: u64,
     /// Whether ranks are to have Voyage's form.
@@ -125,13 +127,13 @@ pub fn read_request<'a>(body: &'a [u8], provider: &str) -> Result<Asked<'a>, Ref
     Ok(asked)
 }
 
-/// Writes a client's request; what its answer depends on.
+/// Writes a client's request, for Vertex AI perhaps; what its answer depends on.
 ///
 /// # Errors
 /// What is wrong with the request, or cannot be expressed.
 pub fn request(
     body: &[u8],
-    wire: Wire,
+    (wire, is_vertex): (Wire, bool),
     model: &str,
     losses: &mut Losses,
     out: &mut Vec<u8>,
@@ -147,10 +149,14 @@ pub fn request(
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
             let texts: Vec<&str> = asked.inputs.iter().map(|Str(text)| text.as_ref()).collect();
-            gemini::embeddings::write_embeddings(&texts, model, asked.dimensions, out)?;
+            if is_vertex {
+                vertex::embeddings::write_request(&texts, asked.dimensions, out)?;
+            } else {
+                gemini::embeddings::write_embeddings(&texts, model, asked.dimensions, out)?;
+            }
         }
     }
-    Ok(Wanted { base64: asked.base64, ..Wanted::default() })
+    Ok(Wanted { base64: asked.base64, vertex: is_vertex, ..Wanted::default() })
 }
 
 /// Writes a provider's answer as OpenAI's.
@@ -168,7 +174,10 @@ pub fn answer(
         Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?.write(model, wanted, out),
         Wire::Voyage => voyage::embeddings::read_answer(body)?.write(model, wanted, out),
         _ => {
-            let answer = gemini::embeddings::read_embeddings(body)?;
+            let answer = match wanted.vertex {
+                true => vertex::embeddings::read_answer(body)?,
+                false => gemini::embeddings::read_embeddings(body)?,
+            };
             answer.write(model, wanted.base64, wanted.estimate, out)?;
             answer.prompt_tokens.unwrap_or(wanted.estimate)
         }
@@ -212,7 +221,7 @@ mod tests {
 
     fn sent(body: &str, wire: Wire) -> Result<(Value, Wanted), Refused> {
         let mut out = Vec::new();
-        let wanted = request(body.as_bytes(), wire, "m", &mut Losses::new(false), &mut out)?;
+        let wanted = request(body.as_bytes(), (wire, false), "m", &mut Losses::new(false), &mut out)?;
         Ok((serde_json::from_slice(&out).unwrap(), wanted))
     }
 

@@ -188,6 +188,7 @@ fn no_request_makes_a_reader_or_writer_panic() {
             {
                 let rules = Rules {
                     provider: "p",
+                    vertex: case % 5 == 0,
                     drop: case % 2 == 0,
                     max_tokens: 4096,
                     ask_usage: true,

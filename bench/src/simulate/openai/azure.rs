@@ -240,6 +240,7 @@ fn annotated(mut reply: Reply) -> Reply {
             }
             Body::Json(body)
         }
+        Body::Text(text) => Body::Text(text),
         Body::Events(events) => Body::Events(Box::new(Annotated { events, begun: false, event: Vec::new() })),
     };
     reply

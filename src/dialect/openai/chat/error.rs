@@ -116,7 +116,9 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
     // 402 is OpenRouter's and DeepSeek's for an account without money.
     let unpaid = said_kind.as_deref() == Some(UNPAID) || status == Some(402);
     let known = |name: &Option<String>| CODES.iter().find(|(code, _)| name.as_deref() == Some(code)).copied();
-    let mut code = known(&said_code);
+    // Azure's word for it.
+    let lost = said_code.as_deref() == Some("DeploymentNotFound");
+    let mut code = if lost { Some(("model_not_found", 404)) } else { known(&said_code) };
     if code.is_none() {
         let small = message.to_ascii_lowercase();
         let too_long = status.is_none_or(|status| matches!(status, 400 | 413 | 422))
@@ -226,6 +228,23 @@ mod tests {
                 404,
                 r#"{"error":{"message":"The model does not exist.","type":"NotFoundError","param":null,"code":404}}"#,
                 (REQUEST, None, None, "The model does not exist."),
+            ),
+            // Azure's, of which the second has its details beside it.
+            (
+                404,
+                r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#,
+                (
+                    REQUEST,
+                    Some("model_not_found"),
+                    None,
+                    "The API deployment for this resource does not exist.",
+                ),
+            ),
+            (
+                400,
+                r#"{"error":{"message":"The response was filtered","type":null,"param":"prompt","code":"content_filter",
+                   "status":400,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+                (REQUEST, Some("content_filter"), Some("prompt"), "The response was filtered"),
             ),
             // Mistral's two.
             (
