@@ -15,6 +15,8 @@ use coo_bench::simulate::{self, KeyLimits, RecordSettings, SERVICE_ACCOUNT, Sett
 /// A key without limits, and one with a request a minute.
 const KEY: &str = "sk-simulated";
 const TIGHT_KEY: &str = "sk-tight";
+/// One of AWS, which signs.
+const AWS_KEY: &str = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 /// Runs the tests in `script` against a simulator, which must be at least `least`. `streams` is whether any of its
 /// answers do.
@@ -22,7 +24,7 @@ fn drive(script: &str, least: u32, streams: bool) {
     let python = sdk::installed("venv/bin/python");
     sdk::installed("venv/installed");
     let key = |key: &str, req_per_min| KeyLimits { key: key.into(), req_per_min, ..KeyLimits::default() };
-    let keys = vec![key(KEY, None), key(TIGHT_KEY, Some(1)), key(SERVICE_ACCOUNT, None)];
+    let keys = vec![key(KEY, None), key(TIGHT_KEY, Some(1)), key(SERVICE_ACCOUNT, None), key(AWS_KEY, None)];
     let record = RecordSettings::keep(1000);
     let simulator =
         simulate::start(Settings { keys, record, chunk_tokens: 4, ..Settings::default() }).unwrap();
@@ -32,6 +34,7 @@ fn drive(script: &str, least: u32, streams: bool) {
         .env("API_KEY", KEY)
         .env("TIGHT_KEY", TIGHT_KEY)
         .env("SERVICE_ACCOUNT", simulator.service_account())
+        .env("AWS_KEY", AWS_KEY)
         .env("NO_PROXY", "127.0.0.1")
         .output()
         .unwrap();
@@ -78,4 +81,9 @@ fn the_python_sdk_of_azure_understands_the_simulator() {
 #[test]
 fn the_python_sdks_for_vertex_understand_the_simulator() {
     drive("test_vertex.py", 14, true);
+}
+
+#[test]
+fn the_python_sdk_of_amazon_understands_the_simulator() {
+    drive("test_bedrock.py", 15, true);
 }

@@ -9,7 +9,7 @@ use coo_shards::http1::{
 use http::Method;
 
 use super::{
-    anthropic, cohere, control,
+    anthropic, bedrock, cohere, control,
     deliver::{self, End, Terms},
     faults::Fault,
     gemini,
@@ -81,6 +81,7 @@ pub(crate) enum Api {
     Vertex,
     /// Where Google hands out access tokens.
     Token,
+    Bedrock,
 }
 
 impl Api {
@@ -109,6 +110,8 @@ impl Api {
             || (models && path.ends_with("/predictions"))
         {
             Api::Replicate
+        } else if under("/model") {
+            Api::Bedrock
         } else {
             Api::OpenAi
         }
@@ -127,6 +130,7 @@ impl Api {
             Api::Azure => openai::azure::answer(call, wait),
             Api::Vertex => vertex::answer(call, wait),
             Api::Token => vertex::token(call, wait),
+            Api::Bedrock => bedrock::answer(call, wait),
         }
     }
 }
@@ -139,6 +143,8 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) body: &'a [u8],
+    /// All of it, for those who sign.
+    pub(crate) request: &'a Request,
     /// The key, from where its format has it.
     pub(crate) key: Option<&'a [u8]>,
     /// The value of `anthropic-version`.
@@ -205,6 +211,7 @@ pub(crate) async fn answer(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let fields = Fields::of(&request.head, request.head_bytes());
     let api = Api::of(path, &fields);
+    let live = shard.live();
     let key = match api {
         Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate | Api::Token => fields.bearer,
         Api::Vertex => fields.bearer.map(vertex::key),
@@ -212,14 +219,16 @@ pub(crate) async fn answer(
         // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.
         Api::Anthropic => fields.x_api_key.or(fields.bearer),
         Api::Gemini => fields.x_goog_api_key.or_else(|| parameter(query, "key")),
+        Api::Bedrock => bedrock::key(&request, &live.settings, fields.bearer),
     };
     let call = Call {
         shard,
-        live: shard.live(),
+        live: Arc::clone(&live),
         method: &request.head.method,
         path,
         query,
         body: request.body(),
+        request: &request,
         key,
         version: fields.version,
         content_type: fields.content_type,
@@ -400,6 +409,7 @@ mod tests {
             ("/v1/projects/p/locations/l/publishers/google/models/m:generateContent", &plain, Api::Vertex),
             ("/v1beta1/projects/p/locations/l/publishers/google/models/m:predict", &plain, Api::Vertex),
             ("/token", &plain, Api::Token),
+            ("/model/amazon.nova-lite-v1%3A0/converse", &plain, Api::Bedrock),
             ("/v1/models", &google, Api::Gemini),
             ("/v1/models/gemini-2.5-flash:streamGenerateContent", &plain, Api::Gemini),
         ] {
