@@ -22,6 +22,8 @@ llm_providers:
   - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream]}}
   - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-ant-upstream], limits: {{max_tokens: 777}}}}
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [g-upstream]}}
+  - {{id: bedrock, type: bedrock, base_url: 'http://{at}', region: us-east-1, api_keys: ['AKIAIOSFODNN7EXAMPLE:the-secret-key:the-token']}}
+  - {{id: plain, type: bedrock, base_url: 'http://{at}/aws', api_keys: [ABSK-upstream]}}
   - {{id: cohere, type: cohere, base_url: 'http://{at}', api_keys: [co-upstream]}}
   - {{id: voyage, type: voyage, base_url: 'http://{at}', api_keys: [pa-upstream]}}
 api_keys: [{{id: tester, key: {KEY}}}]
@@ -702,4 +704,126 @@ fn a_prediction_that_failed_is_an_error() {
     }
     let named = gateway.chat(&chat_body("replicate:llama"));
     assert_eq!((named.status, &named.json()["error"]["param"]), (400, &"model".into()), "{}", named.text());
+}
+
+/// An event of Bedrock's stream in its binary framing.
+fn frame(name: &str, payload: &str) -> Vec<u8> {
+    let sum = |bytes: &[u8]| {
+        let step = |sum: u32, _| if sum & 1 == 1 { 0xEDB8_8320 ^ (sum >> 1) } else { sum >> 1 };
+        let sum = bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step));
+        (!sum).to_be_bytes()
+    };
+    let mut headers = Vec::new();
+    for (key, value) in [(":event-type", name), (":message-type", "event")] {
+        headers.push(key.len() as u8);
+        headers.extend_from_slice(key.as_bytes());
+        headers.extend_from_slice(&[7, 0, value.len() as u8]);
+        headers.extend_from_slice(value.as_bytes());
+    }
+    let length = 16 + headers.len() + payload.len();
+    let mut out = [(length as u32).to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
+    out.extend_from_slice(&sum(&out));
+    out.extend_from_slice(&headers);
+    out.extend_from_slice(payload.as_bytes());
+    out.extend_from_slice(&sum(&out));
+    out
+}
+
+#[test]
+fn bedrock_is_asked_with_a_signature_or_its_own_key() {
+    const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello!"}]}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":3,"totalTokens":12},"metrics":{"latencyMs":1}}"#;
+    let provider = Provider::start(|_, stream| respond(stream, ANSWER));
+    let gateway = gateway(&provider, "");
+    let reply =
+        post(&gateway, "/v1/chat/completions", &bearer(), &chat_body("bedrock:amazon.nova-lite-v1:0"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], "Hello!");
+    let seen = provider.seen().pop().unwrap();
+    assert!(
+        seen.head.starts_with("POST /model/amazon.nova-lite-v1%3A0/converse HTTP/1.1\r\n"),
+        "{}",
+        seen.head
+    );
+    assert_eq!(seen.json()["messages"][0]["role"], "user");
+    assert_eq!(seen.header("x-amz-security-token").as_deref(), Some("the-token"));
+    let (date, signed) = (seen.header("x-amz-date").unwrap(), seen.header("authorization").unwrap());
+    let scope = format!("AKIAIOSFODNN7EXAMPLE/{}/us-east-1/bedrock/aws4_request", &date[..8]);
+    let fields = "content-type;host;x-amz-date;x-amz-security-token";
+    let start = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={fields}, Signature=");
+    assert_eq!(signed.len(), start.len() + 64, "{signed}");
+    assert!(signed.starts_with(&start) && !seen.head.contains("the-secret-key"), "{signed}");
+    let metrics = gateway.get("/metrics").text();
+    for told in [metrics, format!("{:?}", gateway.log(1)), gateway.stderr.lock().unwrap().clone()] {
+        assert!(!told.contains("the-secret-key") && !told.contains("the-token"), "{told}");
+    }
+
+    let path = "/v1/messages";
+    let body = chat_body("plain:arn:aws:bedrock:us-east-1:1:inference-profile/p").replacen(
+        '{',
+        "{\"max_tokens\":5,",
+        1,
+    );
+    let reply = post(&gateway, path, &bearer(), &body);
+    assert_eq!((reply.status, &reply.json()["stop_reason"]), (200, &"end_turn".into()), "{}", reply.text());
+    let seen = provider.seen().pop().unwrap();
+    let path = "/aws/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fp/converse";
+    assert!(seen.head.starts_with(&format!("POST {path} ")), "{}", seen.head);
+    assert_eq!(seen.header("authorization").as_deref(), Some("Bearer ABSK-upstream"));
+    assert_eq!(seen.header("x-amz-date"), None);
+}
+
+#[test]
+fn bedrocks_binary_streams_become_events() {
+    let provider = Provider::start(|_, stream| {
+        use std::io::Write;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        let events = [
+            frame("messageStart", r#"{"role":"assistant"}"#),
+            frame("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"Hello \u00e9"},"p":"ab"}"#),
+            frame("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+            frame("messageStop", r#"{"stopReason":"end_turn"}"#),
+            frame(
+                "metadata",
+                r#"{"usage":{"inputTokens":9,"outputTokens":3,"totalTokens":12},"metrics":{}}"#,
+            ),
+        ];
+        for byte in events.concat().chunks(7) {
+            let _ = stream.write_all(format!("{:x}\r\n", byte.len()).as_bytes());
+            let _ = stream.write_all(&[byte, b"\r\n"].concat());
+        }
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let gateway = gateway(&provider, "");
+    let body = chat_body("plain:m").replacen('{', "{\"stream\":true,", 1);
+    let reply = post(&gateway, "/v1/chat/completions", &bearer(), &body);
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")));
+    let text = reply.text();
+    assert!(
+        reply.complete && text.contains(r#""content":"Hello é""#) && text.ends_with("data: [DONE]\n\n"),
+        "{text}"
+    );
+    assert!(provider.seen()[0].head.starts_with("POST /aws/model/m/converse-stream "));
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"plain\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (9.0, 3.0));
+}
+
+#[test]
+fn a_key_that_signs_is_told_from_what_it_may_not_do() {
+    let provider = Provider::start(|seen, stream| {
+        use std::io::Write;
+        let model = seen.head.split('/').nth(2).unwrap_or_default().to_owned();
+        let body = r#"{"message":"The Canonical String should have been 'x-amz-security-token:the-token'"}"#;
+        let head =
+            format!("HTTP/1.1 403 Forbidden\r\nx-amzn-ErrorType: {model}:http://internal.amazon.com/\r\n");
+        stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).is_ok()
+    });
+    let gateway = gateway(&provider, "retry: {max_attempts: 1}");
+    let ask = |model: &str| post(&gateway, "/v1/chat/completions", &bearer(), &chat_body(model));
+    for _ in 0..3 {
+        let reply = ask("bedrock:AccessDeniedException");
+        assert_eq!((reply.status, &reply.json()["error"]["type"]), (403, &"permission_error".into()));
+    }
+    let reply = ask("bedrock:InvalidSignatureException");
+    assert!(reply.status >= 500 && !reply.text().contains("the-token"), "{}", reply.text());
 }

@@ -11,7 +11,7 @@ mod sdk;
 use std::{fs, process::Command};
 
 use common::*;
-use coo_bench::simulate::{self, KeyLimits, Settings, Simulator};
+use coo_bench::simulate::{self, KeyLimits, SERVICE_ACCOUNT, Settings, Simulator};
 use sdk::{file, installed, number};
 
 fn start() -> (Simulator, Gateway) {
@@ -81,7 +81,11 @@ fn the_node_sdk_works_unmodified() {
 /// least so many tests.
 fn drive_to_every_provider(script: &str, least: u32) {
     let tokens = "24".parse().unwrap();
-    let simulator = simulate::start(Settings { answer_tokens: tokens, ..Settings::default() }).unwrap();
+    let key = |key: &str| KeyLimits { key: key.into(), ..KeyLimits::default() };
+    let signs = "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY:session+token==";
+    // Those of its own clients too.
+    let keys = ["sk-upstream-key-0000000001", KEY, SERVICE_ACCOUNT, signs].map(key).to_vec();
+    let simulator = simulate::start(Settings { keys, answer_tokens: tokens, ..Settings::default() }).unwrap();
     let (at, account) = (simulator.addr(), simulator.service_account());
     let gateway = Gateway::from_config(
         &format!(
@@ -96,6 +100,7 @@ llm_providers:
   - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: azure, type: azure, base_url: 'http://{at}', api_version: 2024-10-21, api_keys: [sk-upstream-key-0000000001]}}
   - {{id: vertex, type: vertex, base_url: 'http://{at}', credentials: '{account}'}}
+  - {{id: bedrock, type: bedrock, base_url: 'http://{at}', region: us-east-1, api_keys: ['{signs}']}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{retry: {{max_attempts: 1}}}}
 "
@@ -123,8 +128,8 @@ policy: {{retry: {{max_attempts: 1}}}}
     simulator.stop();
 }
 
-/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's, Google's and Cohere's
-/// dialect.
+/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's, Google's, Cohere's and
+/// Amazon's dialect.
 #[test]
 fn every_client_speaks_to_every_provider() {
     drive_to_every_provider("test_matrix.py", 150);

@@ -14,6 +14,7 @@
 //! Every default and bound is a constant in [`limits`]. Secrets are [`Secret`]: nothing here
 //! prints one, and a diagnostic masks whatever it does not know to be harmless.
 
+mod aws;
 mod azure;
 mod base_url;
 pub mod budgets;
@@ -47,6 +48,7 @@ mod validate;
 mod vertex;
 mod yaml;
 
+pub use aws::AccessKey;
 pub use azure::ApiVersion;
 pub use base_url::{BaseUrl, Scheme};
 pub use check::{CheckReport, check};

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::aws::{self, AccessKey};
 use super::azure::ApiVersion;
 use super::base_url::BaseUrl;
 use super::prices::Rates;
@@ -26,6 +27,7 @@ pub enum ProviderType {
     OpenRouter,
     Azure,
     Vertex,
+    Bedrock,
     Custom,
 }
 
@@ -53,7 +55,7 @@ const fn facts(
 
 /// One row per type. `root` ends in `path` (a test holds the two together).
 #[rustfmt::skip]
-const TYPES: [Facts; 15] = {
+const TYPES: [Facts; 16] = {
     use ProviderType::*;
     [
         facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1",           true),
@@ -70,13 +72,16 @@ const TYPES: [Facts; 15] = {
         facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1",       true),
         facts(Azure,       "azure",       None,                                                       "/openai/v1",    true),
         facts(Vertex,      "vertex",      Some("https://aiplatform.googleapis.com/v1"),               "/v1",           true),
+        facts(Bedrock,     "bedrock",     None,                                                       "",              true),
         facts(Custom,      "custom",      None,                                                       "/v1",           true),
     ]
 };
 
 /// Names people try, and the type that serves them. Only used to suggest.
-pub(super) const OTHER_NAMES: [(&str, &str); 17] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 19] = [
+    ("amazon", "bedrock"),
     ("anthropic", "claude"),
+    ("aws", "bedrock"),
     ("google", "gemini"),
     ("googleai", "gemini"),
     ("xai", "grok"),
@@ -107,7 +112,8 @@ impl ProviderType {
         self.facts().name
     }
 
-    /// The API root used without a `base_url`; `azure` and `custom` have none.
+    /// The API root used without a `base_url`; `azure` and `custom` have none, and that of `bedrock` depends on the
+    /// region.
     pub fn default_base_url(self) -> Option<&'static str> {
         self.facts().root
     }
@@ -133,7 +139,7 @@ impl ProviderType {
     }
 
     /// Every name with its type, in the order of the documentation.
-    pub(super) fn choices() -> [(&'static str, Self); 15] {
+    pub(super) fn choices() -> [(&'static str, Self); 16] {
         TYPES.each_ref().map(|row| (row.name, row.kind))
     }
 }
@@ -167,10 +173,26 @@ pub struct Provider {
     pub headers: Vec<(String, Secret)>,
     /// Sent as `OpenAI-Organization`.
     pub organization: Option<String>,
+    /// The region of AWS, where it is there.
+    pub region: Option<String>,
     /// Prices that win over those of the table of models.
     pub pricing: Pricing,
     /// Limits of each key.
     pub limits: KeyLimits,
+}
+
+impl Provider {
+    /// What signs its requests with this key of it; `None` for a key that is sent as it is.
+    ///
+    /// # Errors
+    /// What is wrong with the key.
+    pub(super) fn access_key(&self, key: &Secret) -> Result<Option<AccessKey>, &'static str> {
+        if self.kind != ProviderType::Bedrock {
+            return Ok(None);
+        }
+        let region = self.region.as_deref().or_else(|| aws::region_of(&self.base_url.host));
+        AccessKey::read(key.expose(), region)
+    }
 }
 
 /// Prices that the configuration gives.
@@ -214,7 +236,10 @@ mod tests {
                     assert_eq!(url.path, row.path, "{}", row.name);
                     assert_eq!(url.to_string(), root);
                 }
-                None => assert!(matches!(row.kind, ProviderType::Azure | ProviderType::Custom)),
+                None => assert!(matches!(
+                    row.kind,
+                    ProviderType::Azure | ProviderType::Bedrock | ProviderType::Custom
+                )),
             }
         }
     }

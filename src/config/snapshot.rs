@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Allowed, ApiVersion, BaseUrl, Config, Provider, ProviderType, Scheme, Secret, ServiceAccount, Urgency,
+    AccessKey, Allowed, ApiVersion, BaseUrl, Config, Provider, ProviderType, Scheme, Secret, ServiceAccount,
+    Urgency,
     budgets::{Budgets, Builder, KeyBudget},
     prices::Prices,
     routes::Routes,
@@ -81,6 +82,8 @@ pub struct Upstream {
     pub account: Option<ServiceAccount>,
     /// Whether streams must be asked for their usage (`stream_options.include_usage`).
     pub ask_usage: bool,
+    /// Whether it can be asked for its models, by which it is found out whether one that failed works again.
+    pub lists_models: bool,
     /// What its models cost.
     pub prices: Prices,
 }
@@ -91,6 +94,8 @@ pub struct Key {
     pub masked: String,
     /// Its limits.
     pub budget: KeyBudget,
+    /// What signs requests where the key itself is not sent.
+    pub access_key: Option<AccessKey>,
     chat: Vec<u8>,
     embeddings: Vec<u8>,
     models: Vec<u8>,
@@ -208,7 +213,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Model name prefixes of the providers' own models, for bare names that no provider lists.
-const FAMILIES: [(&str, ProviderType); 20] = [
+const FAMILIES: [(&str, ProviderType); 25] = [
     ("gpt-", ProviderType::OpenAi),
     ("chatgpt-", ProviderType::OpenAi),
     ("o1", ProviderType::OpenAi),
@@ -216,6 +221,11 @@ const FAMILIES: [(&str, ProviderType); 20] = [
     ("o4", ProviderType::OpenAi),
     ("text-embedding-", ProviderType::OpenAi),
     ("claude-", ProviderType::Claude),
+    ("amazon.", ProviderType::Bedrock),
+    ("anthropic.", ProviderType::Bedrock),
+    ("eu.anthropic.", ProviderType::Bedrock),
+    ("global.anthropic.", ProviderType::Bedrock),
+    ("us.anthropic.", ProviderType::Bedrock),
     ("gemini-", ProviderType::Gemini),
     ("grok-", ProviderType::Grok),
     ("accounts/fireworks/", ProviderType::Fireworks),
@@ -327,12 +337,15 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         .chain(&of_account)
         .map(|key| {
             let (field, scheme) = provider.kind.credential();
+            // One that is wrong was found when the configuration was read.
+            let access_key = provider.access_key(key).ok().flatten();
+            let masked = access_key.as_ref().map_or_else(|| key.masked(), AccessKey::masked);
             let after = |has_body: bool| {
                 let authority = provider.base_url.authority();
                 let query = provider.api_version.as_ref().map(|version| format!("?api-version={version}"));
                 let query = query.unwrap_or_default();
                 let mut head = format!("{query} HTTP/1.1\r\nhost: {authority}\r\n");
-                if account.is_none() {
+                if account.is_none() && access_key.is_none() {
                     head.push_str(&format!("{field}: {scheme}{}\r\n", key.expose()));
                 }
                 if has_body {
@@ -367,13 +380,14 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
                 _ => "/chat/completions",
             };
             Key {
-                budget: budgets.key(&provider.id, key.expose(), &key.masked(), &provider.limits),
-                masked: key.masked(),
+                budget: budgets.key(&provider.id, key.expose(), &masked, &provider.limits),
+                masked,
                 chat: at(chat),
                 embeddings: at("/embeddings"),
                 models: [before("GET"), b"/models".to_vec(), after(false)].concat(),
                 bare: after(false),
                 around,
+                access_key,
             }
         })
         .collect();
@@ -399,6 +413,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         has_deployments: provider.api_version.as_ref().is_some_and(ApiVersion::is_dated),
         wants_token: account.is_some(),
         account,
+        lists_models: provider.kind != ProviderType::Bedrock,
         prices: Prices::new(provider.kind, &provider.pricing),
     }
 }
@@ -480,5 +495,19 @@ model_aliases: {fast: 'openai:gpt-4o-mini', 'a:b': 'local:x:y'}
         assert!(!get.contains("content-type"), "{get}");
         assert!(!format!("{snapshot:?}").contains("bbbbbbbb"));
         assert!(!format!("{snapshot:?}").contains("client-key"));
+    }
+
+    #[test]
+    fn of_a_key_that_signs_only_a_part_of_its_id_is_shown() {
+        let text = "
+llm_providers: [{id: aws, type: bedrock, region: us-east-1, api_keys: ['AKIAIOSFODNN7EXAMPLE:the-secret-part:the-token']}]
+";
+        let loaded = load_str("test.yaml", text, &ProcessEnv).unwrap_or_else(|failed| panic!("{failed}"));
+        let snapshot = Snapshot::new(&loaded.config, 1);
+        let key = &snapshot.providers[0].keys[0];
+        assert_eq!(key.masked, "AKI...MPLE");
+        assert!(!String::from_utf8(key.head_at("/x")).unwrap().contains("the-"));
+        let shown = format!("{snapshot:?}{:?}", key.access_key);
+        assert!(!shown.contains("secret") && !shown.contains("the-token"), "{shown}");
     }
 }

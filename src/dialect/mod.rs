@@ -10,6 +10,7 @@
 
 pub mod azure;
 pub mod base64;
+pub mod bedrock;
 pub mod chat;
 pub mod claude;
 pub mod cohere;

@@ -10,6 +10,7 @@ pub mod stream;
 use embeddings::Wanted;
 
 use super::{
+    bedrock,
     chat::{Answer, Face, Losses, Malformed, Refused, Request},
     claude, cohere, gemini,
     openai::{self, request::Endpoint},
@@ -34,6 +35,8 @@ pub enum Wire {
     Voyage,
     /// Replicate's predictions.
     Replicate,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
 }
 
 impl Wire {
@@ -67,7 +70,7 @@ impl Wire {
             Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
                 self != Self::Voyage
             }
-            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate),
+            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }
@@ -142,6 +145,7 @@ pub fn request(
         Wire::Cohere => cohere::write_request(request, model, &mut losses, out)?,
         Wire::Voyage => return Losses::refuse("model", NO_CHAT),
         Wire::Replicate => replicate::request::write_request(request, model, &mut losses, out)?,
+        Wire::Bedrock => bedrock::write_request(request, model, rules.max_tokens, &mut losses, out)?,
     }
     Ok((losses, Wanted::default()))
 }
@@ -169,6 +173,7 @@ pub fn answer(
         Wire::Cohere => cohere::read_answer(body)?,
         Wire::Voyage => return Err(Malformed(NO_CHAT)),
         Wire::Replicate => replicate::answer::read_answer(body)?,
+        Wire::Bedrock => bedrock::read_answer(body)?,
     };
     if wanted.events {
         stream::write_whole(&answer, endpoint, face, wanted.usage, out);
@@ -196,6 +201,7 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
         Wire::Cohere => cohere::read_error(status, body),
         Wire::Voyage => voyage::read_error(status, body),
         Wire::Replicate => replicate::error::read_error(status, body),
+        Wire::Bedrock => bedrock::read_error(status, body),
     }
 }
 

@@ -19,7 +19,10 @@ use super::{
     translate::Prepared,
 };
 use crate::{
-    config::snapshot::{ProviderId, Upstream},
+    config::{
+        ProviderType,
+        snapshot::{ProviderId, Upstream},
+    },
     dialect::{
         openai::error::{GatewayError, UpstreamFault},
         translate::{Wire, error_of_key},
@@ -209,6 +212,15 @@ pub(super) fn why(status: StatusCode) -> Option<Why> {
     }
 }
 
+/// What a 403 of AWS means, which has no 401.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denial {
+    /// The key is not accepted. The message may show what was signed, and so parts of the key.
+    Key,
+    /// The key is, but not for this model.
+    Model,
+}
+
 /// Sends the request and waits for the head of the answer.
 ///
 /// A connection that the provider had closed while it lay idle is replaced once: the provider cannot have seen
@@ -259,9 +271,13 @@ pub async fn send<'a>(
                     None => (answer.head.status.as_u16(), None),
                 };
                 learn::from(shard, outgoing, account, &answer, told);
-                let why = StatusCode::from_u16(told.0).ok().and_then(why);
+                let of_aws = outgoing.denial(account, &answer);
+                let why = match of_aws {
+                    Some(Denial::Model) => None,
+                    _ => StatusCode::from_u16(told.0).ok().and_then(why),
+                };
                 account.refused = answer.head.status.as_u16() >= 400;
-                let hidden = told.0 == 401;
+                let hidden = told.0 == 401 || of_aws == Some(Denial::Key);
                 let Some(why) = why else { return Ok(answer) };
                 if hidden {
                     // It is our key that was refused, not the client's; and the message would show part of ours.
@@ -292,6 +308,21 @@ pub async fn send<'a>(
 }
 
 impl Outgoing<'_, '_> {
+    /// What an answer means that is a 403 of AWS. Of a key that is sent as it is, both have the same name.
+    fn denial(&self, account: &Account, answer: &Answer<'_>) -> Option<Denial> {
+        let (head, bytes) = (&answer.head, answer.head_bytes());
+        if head.status != StatusCode::FORBIDDEN || self.upstream.kind != ProviderType::Bedrock {
+            return None;
+        }
+        let is_named = |field: &&Field| field.name(bytes).eq_ignore_ascii_case(b"x-amzn-errortype");
+        let named = head.fields.iter().find(is_named);
+        if !named.is_some_and(|field| field.value(bytes).starts_with(b"AccessDeniedException")) {
+            return Some(Denial::Key);
+        }
+        let signs = account.key.and_then(|key| self.upstream.keys.get(key)?.access_key.as_ref());
+        signs.map(|_| Denial::Model)
+    }
+
     /// The request as the provider gets it, with a field for the token where there is one.
     fn written(&self, token: Option<&[u8]>) -> Buf {
         let head = self.request.head_bytes();

@@ -29,6 +29,7 @@ pub mod respond;
 pub mod route;
 pub mod select;
 pub mod shard;
+pub mod sign;
 pub mod tokens;
 pub mod translate;
 pub mod waiter;

@@ -33,6 +33,11 @@ use coo_shards::{
 /// Most bytes of an answer that is not a stream held back until it is whole; a longer one passes as it comes.
 const HELD_BYTES: usize = 512 * 1024;
 
+/// The content type of server-sent events.
+const EVENTS: &[u8] = b"text/event-stream";
+/// That of the streams of AWS, which are always translated.
+const AMAZON_EVENTS: &[u8] = b"application/vnd.amazon.eventstream";
+
 /// Passes on what a failed attempt left, where nobody else can be asked; whether the client's connection may persist.
 ///
 /// # Errors
@@ -60,11 +65,13 @@ pub(super) fn is_event_stream(answer: &Answer<'_>) -> bool {
     let bytes = answer.head_bytes();
     answer.head.fields.iter().any(|field| {
         field.known == Known::ContentType
-            && field
-                .value(bytes)
-                .get(..17)
-                .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+            && [EVENTS, AMAZON_EVENTS].iter().any(|kind| begins(field.value(bytes), kind))
     })
+}
+
+/// Whether a field's value begins so, whatever the case.
+fn begins(value: &[u8], start: &[u8]) -> bool {
+    value.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
 
 /// Appends status line and the end-to-end fields of the provider's answer.
@@ -94,7 +101,14 @@ pub(super) fn fields(
     }
     let bytes = answer.head_bytes();
     for field in &answer.head.fields {
-        if forwards(field, bytes) && (kind.is_none() || field.known != Known::ContentType) {
+        let is_kind = field.known == Known::ContentType;
+        if is_kind && kind.is_some() {
+            continue;
+        }
+        if is_kind && begins(field.value(bytes), AMAZON_EVENTS) {
+            // Its framing goes no further.
+            encode::field(out, "content-type", EVENTS);
+        } else if forwards(field, bytes) {
             out.extend_from_slice(field.line(bytes));
             out.extend_from_slice(b"\r\n");
         }

@@ -29,6 +29,7 @@ use super::{
     hedge::Hedging,
     metrics::Metrics,
     overload::GateLook,
+    sign::Signing,
     tokens::Tokens,
 };
 use crate::config::{
@@ -154,6 +155,8 @@ pub struct Shard {
     pub log: RefCell<AccessLog>,
     /// What may be spent.
     pub budget: Budget,
+    /// Keys that sign requests today.
+    pub signing: Signing,
     /// Raised when the shard is to end.
     pub draining: Flag,
     timeouts: UpstreamTimeouts,
@@ -301,6 +304,7 @@ pub async fn run(setup: Setup) -> io::Result<()> {
         index,
         balance: Balance::new(&setup.snapshot, setup.balance, index, now),
         budget: Budget::new(setup.budget, index, shards.len()),
+        signing: Signing::default(),
         of_clients: vec![Cell::new(0); setup.snapshot.clients.len() + 1],
         snapshot: setup.snapshot,
         limits: Rc::new(setup.limits),

@@ -32,7 +32,7 @@ use crate::{
         snapshot::{Key, Upstream},
     },
     dialect::{
-        azure,
+        azure, bedrock,
         chat::Face,
         claude, estimate, gemini,
         openai::{
@@ -64,6 +64,7 @@ pub fn wire(kind: ProviderType, model: &str) -> Option<Wire> {
         ProviderType::Cohere => Some(Wire::Cohere),
         ProviderType::Voyage => Some(Wire::Voyage),
         ProviderType::Replicate => Some(Wire::Replicate),
+        ProviderType::Bedrock => Some(Wire::Bedrock),
         kind if kind.is_built() => Some(Wire::OpenAi),
         _ => None,
     }
@@ -171,7 +172,7 @@ pub(super) fn prepare<'r>(
         _ => Some(asked.chat().map_err(|refused| GatewayError::Untranslatable(refused.clone()))?),
     };
     let beta = chat.filter(|_| wire == Wire::Claude).and_then(claude::beta);
-    let head: Cow<'_, [u8]> = match wire {
+    let mut head: Cow<'_, [u8]> = match wire {
         _ if upstream.has_deployments => {
             key.head_at(&azure::path(model, Endpoint::ChatCompletions.path())).into()
         }
@@ -187,6 +188,7 @@ pub(super) fn prepare<'r>(
             [key.chat_head(), b"anthropic-beta: ", beta, b"\r\n"].concat().into()
         }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
+        Wire::Bedrock => key.head_at(&bedrock::path(model, facts.stream)).into(),
         Wire::Gemini if endpoint == Endpoint::Embeddings => {
             key.head_at(&gemini::model::path_embeddings(model)).into()
         }
@@ -214,6 +216,12 @@ pub(super) fn prepare<'r>(
         }
         _ => Wanted { events: facts.stream && !wire.streams(), usage: asked.asks_usage(), ..wanted },
     };
+    if let Some(access_key) = &key.access_key {
+        let path = format!("{}{}", upstream.base_url.path, bedrock::path(model, facts.stream));
+        let place = account.provider.zip(account.key).ok_or(GatewayError::Internal)?;
+        let authority = upstream.base_url.authority();
+        shard.signing.sign(place, access_key, (&authority, &path, &written), head.to_mut());
+    }
     account.dropped = match losses.dropped() {
         [] => None,
         dropped => Some(dropped.join(", ")),

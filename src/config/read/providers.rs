@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{header_secret, headers, id, limits, places};
+use crate::config::aws;
 use crate::config::base_url::BaseUrl;
 use crate::config::field::{Field, Section};
 use crate::config::limits::*;
@@ -49,8 +50,11 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
     let kind = kind(section, id.as_deref());
     let api_version = kind.and_then(|kind| places::api_version(section, kind));
     let vertex = kind.and_then(|kind| places::vertex(section, kind, enabled));
+    let region = kind.and_then(|kind| region(section, kind));
+    let of_region = region.as_deref().map(aws::bedrock_root);
     let base_url = kind.and_then(|kind| match (kind, &vertex) {
         (ProviderType::Azure, _) => places::azure_url(section, api_version.as_ref()),
+        (ProviderType::Bedrock, _) => base_url(section, kind, of_region.as_deref()),
         (_, Some(vertex)) => base_url(section, kind, Some(&vertex.root())),
         _ => base_url(section, kind, kind.default_base_url()),
     });
@@ -69,7 +73,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
     let headers = headers(&section.section("headers"), &REFUSED_HEADERS, MAX_EXTRA_HEADERS);
     let pricing = pricing(&section.section("pricing"));
     let limits = limits::of_key(&section.section("limits"));
-    Some(Provider {
+    let provider = Provider {
         id: id?,
         name: section.text("name"),
         kind: kind?,
@@ -83,8 +87,26 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         models,
         headers,
         organization,
+        region,
         pricing,
         limits,
+    };
+    if let Some(wrong) = provider.api_keys.iter().find_map(|key| provider.access_key(key).err())
+        && let Some(field) = section.get("api_keys")
+    {
+        field.error(wrong, None);
+    }
+    Some(provider)
+}
+
+fn region(section: &Section<'_>, kind: ProviderType) -> Option<String> {
+    let field = section.get("region")?;
+    if kind != ProviderType::Bedrock {
+        field.on_key().warn(format!("`region` means nothing to type {}: it is ignored", kind.name()), None);
+        return None;
+    }
+    field.parse("a region", |text| {
+        aws::is_region(text).then(|| text.to_owned()).ok_or("a region is a name such as us-east-1")
     })
 }
 
@@ -129,6 +151,13 @@ fn base_url(section: &Section<'_>, kind: ProviderType, root: Option<&str>) -> Op
     match (section.get("base_url"), root) {
         (Some(field), _) => field.parse("a URL", read),
         (None, Some(root)) => read(root).ok(),
+        (None, None) if kind == ProviderType::Bedrock => {
+            // What is wrong with one that is there has been said.
+            if section.get("region").is_none() {
+                section.missing("region", Some("such as region: us-east-1".to_owned()));
+            }
+            None
+        }
         (None, None) => {
             let help = "such as base_url: http://127.0.0.1:8000/v1";
             section.missing("base_url", Some(help.to_owned()));

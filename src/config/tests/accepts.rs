@@ -99,6 +99,44 @@ fn prices_are_of_a_provider_and_of_its_models() {
 }
 
 #[test]
+fn bedrock_is_where_its_region_or_its_url_says() {
+    for (text, root, region) in [
+        ("region: eu-west-1, api_keys: [k]", "https://bedrock-runtime.eu-west-1.amazonaws.com", None),
+        (
+            "region: cn-north-1, api_keys: ['AKIA:s']",
+            "https://bedrock-runtime.cn-north-1.amazonaws.com.cn",
+            Some("cn-north-1"),
+        ),
+        (
+            "base_url: 'https://bedrock-runtime.us-west-2.amazonaws.com', api_keys: ['AKIA:s:t']",
+            "https://bedrock-runtime.us-west-2.amazonaws.com",
+            Some("us-west-2"),
+        ),
+        (
+            "base_url: 'http://127.0.0.1:1/aws/', region: us-east-1, api_keys: ['AKIA:s']",
+            "http://127.0.0.1:1/aws",
+            Some("us-east-1"),
+        ),
+        ("base_url: 'https://proxy.example', api_keys: [k]", "https://proxy.example", None),
+    ] {
+        let loaded = load(&format!("llm_providers: [{{id: a, type: bedrock, {text}}}]\n"));
+        assert_eq!(loaded.warnings, [], "{text}");
+        let provider = &loaded.config.providers[0];
+        assert_eq!(provider.base_url.to_string(), root);
+        let key = snapshot::Snapshot::new(&loaded.config, 1).providers.remove(0).keys.remove(0);
+        assert_eq!(key.access_key.as_ref().map(|key| key.region.as_str()), region, "{text}");
+        // What signs is not sent.
+        let head = String::from_utf8(key.head_at("/x")).unwrap();
+        assert_eq!(head.contains("authorization"), region.is_none(), "{head}");
+    }
+    let loaded = load("llm_providers: [{id: a, type: openai, region: us-east-1, api_keys: [k]}]\n");
+    assert_eq!(
+        brief(&loaded.warnings),
+        ["1:39 llm_providers[0].region: `region` means nothing to type openai: it is ignored"]
+    );
+}
+
+#[test]
 fn the_documentation_names_every_key() {
     let text = include_str!("../../../docs/configuration.md");
     for (section, names) in keys::KEYS {

@@ -136,15 +136,31 @@ fn every_error_has_its_place_and_words() {
         ),
         (
             "llm_providers: [{id: a, type: opnai, api_keys: [k]}]\n".into(),
-            "1:31 llm_providers[0].type: `opnai` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, custom | did you mean `openai`?",
+            "1:31 llm_providers[0].type: `opnai` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, bedrock, custom | did you mean `openai`?",
         ),
         (
             "llm_providers: [{id: a, type: Anthropic, api_keys: [k]}]\n".into(),
-            "1:31 llm_providers[0].type: `Anthropic` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, custom | did you mean `claude`?",
+            "1:31 llm_providers[0].type: `Anthropic` is not one of: openai, gemini, claude, grok, fireworks, together, replicate, huggingface, mistral, cohere, voyage, openrouter, azure, vertex, bedrock, custom | did you mean `claude`?",
         ),
         (
             "llm_providers: [{id: a, type: custom, api_keys: [k]}]\n".into(),
             "1:17 llm_providers[0]: `base_url` is required | such as base_url: http://127.0.0.1:8000/v1",
+        ),
+        (
+            "llm_providers: [{id: a, type: bedrock, api_keys: [k]}]\n".into(),
+            "1:17 llm_providers[0]: `region` is required | such as region: us-east-1",
+        ),
+        (
+            "llm_providers: [{id: a, type: bedrock, region: US_EAST, api_keys: [k]}]\n".into(),
+            "1:48 llm_providers[0].region: `US_EAST`: a region is a name such as us-east-1",
+        ),
+        (
+            "llm_providers: [{id: a, type: bedrock, region: us-east-1, api_keys: ['AKIA:', k]}]\n".into(),
+            "1:69 llm_providers[0].api_keys: a key of AWS is ACCESS_KEY_ID:SECRET_ACCESS_KEY, perhaps with :SESSION_TOKEN behind it",
+        ),
+        (
+            "llm_providers: [{id: a, type: bedrock, base_url: 'https://h', api_keys: ['AKIA:s']}]\n".into(),
+            "1:73 llm_providers[0].api_keys: a key that signs needs the `region` of its provider",
         ),
         (
             "llm_providers: [{id: a, type: openai}]\n".into(),

@@ -11,8 +11,8 @@ pub mod inbound;
 pub mod model;
 pub mod request;
 pub mod stream;
-mod thinking;
-pub(super) mod write;
+pub(in crate::dialect) mod thinking;
+pub(in crate::dialect) mod write;
 
 use crate::dialect::chat::{Message, Part, Request, Source};
 

@@ -12,7 +12,7 @@ use super::{PROVIDER, blocks, write};
 use crate::dialect::chat::{Losses, Refused, Request, ResponseFormat, Tool, ToolChoice};
 
 /// Members of other dialects that mean nothing where they have these values.
-const NOTHING: [(&str, &[&str]); 6] = [
+pub(in crate::dialect) const NOTHING: [(&str, &[&str]); 6] = [
     ("store", &["false"]),
     ("stream_options", &[]),
     ("service_tier", &["\"auto\""]),
@@ -126,6 +126,24 @@ fn write_tool(
         write::string(out, "description", description);
     }
     write::name(out, "input_schema");
+    write_schema(at, tool, out)?;
+    if tool.strict == Some(true) {
+        if takes.structured {
+            write::plain(out, "strict", true);
+        } else {
+            losses.cannot(format!("tools[{at}].function.strict"), PROVIDER)?;
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends the schema of a function's arguments, which always says that it is of an object: of one that takes nothing
+/// too.
+///
+/// # Errors
+/// Where it is no schema of an object.
+pub(in crate::dialect) fn write_schema(at: usize, tool: &Tool<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
     let schema = tool.parameters.map_or("null", RawValue::get).trim();
     if schema == "null" {
         out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}");
@@ -148,14 +166,6 @@ fn write_tool(
             _ => out.extend_from_slice(schema.as_bytes()),
         }
     }
-    if tool.strict == Some(true) {
-        if takes.structured {
-            write::plain(out, "strict", true);
-        } else {
-            losses.cannot(format!("tools[{at}].function.strict"), PROVIDER)?;
-        }
-    }
-    out.push(b'}');
     Ok(())
 }
 
@@ -317,7 +327,7 @@ fn write_other(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) ->
 }
 
 /// Whether two JSON texts are the same but for spaces; for texts without spaces in their strings.
-fn same(left: &str, right: &str) -> bool {
+pub(in crate::dialect) fn same(left: &str, right: &str) -> bool {
     let seen = |c: &char| !c.is_ascii_whitespace();
     left.chars().filter(seen).eq(right.chars().filter(seen))
 }

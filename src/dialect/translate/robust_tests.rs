@@ -47,7 +47,7 @@ const REQUESTS: [(Endpoint, &str); 7] = [
     (Endpoint::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
 ];
 
-const ANSWERS: [(Wire, &str); 8] = [
+const ANSWERS: [(Wire, &str); 10] = [
     (
         Wire::Replicate,
         r#"{"id":"a1","model":"m/n","status":"succeeded","output":["a","b"],"error":null,"metrics":{"input_token_count":1,"output_token_count":2}}"#,
@@ -74,6 +74,11 @@ const ANSWERS: [(Wire, &str); 8] = [
         Wire::Gemini,
         r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3s"}]}}"#,
     ),
+    (
+        Wire::Bedrock,
+        r#"{"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":"t","signature":"s"}}},{"reasoningContent":{"redactedContent":"AAEC"}},{"text":"a\u00e9"},{"citationsContent":{"content":[{"text":"b"}],"citations":[]}},{"toolUse":{"toolUseId":"c","name":"f","input":{"a":[1]}}}]}},"stopReason":"tool_use","usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3,"cacheReadInputTokens":4,"cacheWriteInputTokens":5},"metrics":{"latencyMs":1}}"#,
+    ),
+    (Wire::Bedrock, r#"{"message":"Input is too long for requested model.","Message":null}"#),
 ];
 
 const STREAMS: [(Wire, &str); 4] = [
@@ -120,13 +125,30 @@ const LISTS: [(Wire, Endpoint, &str); 5] = [
     ),
 ];
 
-const WIRES: [Wire; 6] =
-    [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate];
+/// Bedrock's events and what they carry; its streams are no text.
+const FRAMES: [(&str, &str); 11] = [
+    ("messageStart", r#"{"role":"assistant"}"#),
+    ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"t"}}}"#),
+    ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"s"}}}"#),
+    ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+    ("contentBlockDelta", r#"{"contentBlockIndex":1,"delta":{"text":"a\u00e9"},"p":"ab"}"#),
+    ("contentBlockStart", r#"{"contentBlockIndex":2,"start":{"toolUse":{"toolUseId":"c","name":"f"}}}"#),
+    ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"toolUse":{"input":"{\"a\":1}"}}}"#),
+    ("contentBlockStop", r#"{"contentBlockIndex":2}"#),
+    ("messageStop", r#"{"stopReason":"tool_use"}"#),
+    ("metadata", r#"{"usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3},"metrics":{"latencyMs":1}}"#),
+    ("throttlingException", r#"{"message":"m"}"#),
+];
+
+const WIRES: [Wire; 7] =
+    [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
+const MODELS: [&str; 4] =
+    ["m", "anthropic.claude-sonnet-4-5-v1:0", "global.anthropic.claude-opus-5-5", "amazon.nova-2-lite-v1:0"];
 const SURFACES: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
 const FACE: Face<'_> = Face { id: "i", model: "m", created: 1 };
 
 /// Changes a few bytes: another one, one more, one less, a piece twice, cut, or a word of JSON in its place.
-fn spoilt(text: &str, rng: &mut Rng) -> Vec<u8> {
+fn spoilt(text: impl AsRef<[u8]>, rng: &mut Rng) -> Vec<u8> {
     const WORDS: [&str; 12] = [
         "null",
         "{}",
@@ -141,7 +163,7 @@ fn spoilt(text: &str, rng: &mut Rng) -> Vec<u8> {
         "\n\n",
         "{\"a\":",
     ];
-    let mut bytes = text.as_bytes().to_vec();
+    let mut bytes = text.as_ref().to_vec();
     for _ in 0..=rng.below(4) {
         let at = rng.below(bytes.len().max(1) as u32) as usize;
         let end = (at + rng.below(24) as usize).min(bytes.len());
@@ -194,13 +216,15 @@ fn no_request_makes_a_reader_or_writer_panic() {
                     ask_usage: true,
                     max_completion_tokens: case % 3 == 0,
                 };
+                // What Bedrock takes depends on whose model it is.
+                let model = if wire == Wire::Bedrock { MODELS[case as usize % MODELS.len()] } else { "m/n" };
                 let mut out = Vec::new();
                 let asked = match endpoint {
                     Endpoint::Embeddings | Endpoint::Rerank => Ok(None),
                     _ => chat(endpoint, &body).map(Some),
                 };
                 let result = asked
-                    .and_then(|chat| request((endpoint, chat.as_ref()), &body, wire, "m/n", rules, &mut out));
+                    .and_then(|chat| request((endpoint, chat.as_ref()), &body, wire, model, rules, &mut out));
                 let refused = wire == Wire::Cohere && text.contains(PDF);
                 // Replicate's models call no functions and see no images.
                 let any = case > 0 || wire == Wire::Replicate;
@@ -260,20 +284,39 @@ fn no_stream_makes_a_reader_or_writer_panic() {
     for case in 0..cases() {
         for (wire, text) in STREAMS {
             let body = if case == 0 { text.as_bytes().to_vec() } else { spoilt(text, &mut rng) };
-            let cut = rng.below(body.len() as u32 + 1) as usize;
-            for endpoint in SURFACES.into_iter().filter(|&endpoint| !wire.is_spoken_at(endpoint)) {
-                let mut filter =
-                    stream::Filter::Other(Box::new(stream::Other::new(wire, endpoint, &FACE, true)));
-                let mut out = Vec::new();
-                filter.feed(&body[..cut], &mut out);
-                filter.feed(&body[cut..], &mut out);
-                filter.finish(&mut out);
-                assert!(case > 0 || filter.done() && filter.malformed().is_none(), "{wire:?} {endpoint:?}");
-                for line in out.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
-                    if line != b"[DONE]" {
-                        is_json(line, &body);
-                    }
-                }
+            stream_of(wire, &body, case, &mut rng);
+        }
+        // Frames must be spoilt before they are summed, or nothing more would be read of them. Some are spoilt after.
+        let mut body = Vec::new();
+        for (name, payload) in FRAMES {
+            let chosen = case > 0 && rng.below(4) == 0;
+            let payload = if chosen { spoilt(payload, &mut rng) } else { payload.as_bytes().to_vec() };
+            let kind = if name.ends_with("Exception") { "exception" } else { "event" };
+            let headers = [
+                (":message-type", kind),
+                (if kind == "event" { ":event-type" } else { ":exception-type" }, name),
+            ];
+            body.extend_from_slice(&bedrock::frame::write(&headers, &payload));
+        }
+        if case % 4 == 1 {
+            body = spoilt(&body, &mut rng);
+        }
+        stream_of(Wire::Bedrock, &body, case, &mut rng);
+    }
+}
+
+fn stream_of(wire: Wire, body: &[u8], case: u64, rng: &mut Rng) {
+    let cut = rng.below(body.len() as u32 + 1) as usize;
+    for endpoint in SURFACES.into_iter().filter(|&endpoint| !wire.is_spoken_at(endpoint)) {
+        let mut filter = stream::Filter::Other(Box::new(stream::Other::new(wire, endpoint, &FACE, true)));
+        let mut out = Vec::new();
+        filter.feed(&body[..cut], &mut out);
+        filter.feed(&body[cut..], &mut out);
+        filter.finish(&mut out);
+        assert!(case > 0 || filter.done() && filter.malformed().is_none(), "{wire:?} {endpoint:?}");
+        for line in out.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
+            if line != b"[DONE]" {
+                is_json(line, body);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Wire;
 use crate::dialect::{
+    bedrock,
     chat::{Answer, Face, Finish, Malformed, Piece},
     claude, cohere, gemini,
     openai::{
@@ -34,6 +35,7 @@ enum Reader {
     Claude(claude::StreamReader),
     Gemini(gemini::stream::StreamReader),
     Cohere(cohere::StreamReader),
+    Bedrock(bedrock::StreamReader),
 }
 
 enum Writer {
@@ -84,6 +86,7 @@ impl Reader {
             Self::Claude(reader) => reader.feed(input, each),
             Self::Gemini(reader) => reader.feed(input, each),
             Self::Cohere(reader) => reader.feed(input, each),
+            Self::Bedrock(reader) => reader.feed(input, each),
         }
     }
 
@@ -93,6 +96,7 @@ impl Reader {
             Self::Claude(reader) => reader.finish(each),
             Self::Gemini(reader) => reader.finish(each),
             Self::Cohere(reader) => reader.finish(each),
+            Self::Bedrock(reader) => reader.finish(each),
         }
     }
 }
@@ -167,6 +171,7 @@ impl Other {
             Wire::Cohere => Reader::Cohere(cohere::StreamReader::new()),
             // It answers with no stream: what looks like one is none of its own.
             Wire::Replicate => Reader::OpenAi(openai::chat::StreamReader::new()),
+            Wire::Bedrock => Reader::Bedrock(bedrock::StreamReader::new()),
         };
         let writer = match endpoint {
             _ if wire.is_spoken_at(endpoint) => Writer::Through,

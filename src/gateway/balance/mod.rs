@@ -166,7 +166,7 @@ impl Balance {
             .map(|provider| ProviderState {
                 ejection: Ejection::new(),
                 checks: Schedule::default(),
-                telling: Telling::default(),
+                telling: if provider.lists_models { Telling::default() } else { Telling::Never },
                 weight: weight(&provider.id),
                 keys: provider.keys.iter().map(|_| key()).collect(),
             })

@@ -19,6 +19,7 @@ MODELS = {
     "openai": "gpt-4o-mini", "claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash",
     "cohere": "command-a-03-2025", "azure": "gpt-4o-mini", "vertex": "gemini-2.5-flash",
     "vertex-claude": "claude-sonnet-4-5@20250929", "replicate": "meta/meta-llama-3-70b-instruct",
+    "bedrock": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
 }
 # Those that have other people's models speak like them: what is their own is how a request gets there. So they are
 # tried with less.
@@ -190,7 +191,7 @@ class Anthropic:
 
 
 CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic]
-# Each provider by its own dialect; Gemini's and Cohere's answers are those of the simulator's same generator.
+# Each provider by its own dialect; the answers of the others are those of the simulator's same generator.
 OWN = {"openai": lambda: OpenAiChat(f"http://{SIMULATOR}/v1"), "claude": lambda: Anthropic(f"http://{SIMULATOR}")}
 HELLO = [("user", "Say hello.")]
 

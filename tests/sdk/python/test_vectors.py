@@ -22,8 +22,8 @@ OPENAI = openai.OpenAI(base_url=f"http://{GATEWAY}/v1", api_key=API_KEY, max_ret
 # Version 1 of Cohere's API ranks at /v1/rerank.
 COHERE = cohere.Client(api_key=API_KEY, base_url=f"http://{GATEWAY}", timeout=20)
 VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{GATEWAY}/v1", timeout=20, max_retries=1)
-OWN_COHERE = cohere.ClientV2(api_key="k", base_url=f"http://{SIMULATOR}", timeout=20)
-OWN_VOYAGE = voyageai.Client(api_key="k", base_url=f"http://{SIMULATOR}/voyage/v1", timeout=20, max_retries=1)
+OWN_COHERE = cohere.ClientV2(api_key=API_KEY, base_url=f"http://{SIMULATOR}", timeout=20)
+OWN_VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{SIMULATOR}/voyage/v1", timeout=20, max_retries=1)
 
 
 def own_vectors(provider, dimensions):
