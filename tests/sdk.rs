@@ -27,7 +27,6 @@ upstream: {{timeouts: {{first_byte: 1s, between_bytes: 1s}}}}
 llm_providers:
   - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001], models: [gpt-4o-mini, text-embedding-3-small]}}
   - {{id: tight, type: custom, base_url: 'http://{at}/v1', api_keys: [sk-tight]}}
-  - {{id: unbuilt, type: replicate, base_url: 'http://{at}/v1', api_keys: [none]}}
 api_keys:
   - {{id: tester, key: {KEY}}}
   - {{id: limited, key: sk-limited-0123456789, allowed_providers: [tight]}}

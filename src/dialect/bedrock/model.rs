@@ -8,8 +8,8 @@ use std::fmt::Write;
 use crate::dialect::claude;
 
 /// The path of a request below the API's root. AWS's SDKs escape all but unreserved characters (RFC 3986 section 2.3)
-/// in a model's id: the colons of versions and ARNs and the slashes of profiles. [`crate::dialect::path`] leaves an `@`
-/// alone, which would not be what is signed.
+/// in a model's id: the colons of versions and ARNs and the slashes of profiles. [`crate::dialect::path`]
+/// keeps an `@`, which they do not.
 #[must_use]
 pub fn path(model: &str, stream: bool) -> String {
     let mut path = String::with_capacity(model.len() + 32);

@@ -223,7 +223,6 @@ const errors = [
   [OpenAI.InternalServerError, 502, 'openai:sim-error-401', 'upstream_auth_rejected'],
   [OpenAI.InternalServerError, 502, 'openai:sim-cut', 'upstream_incomplete_response'],
   [OpenAI.InternalServerError, 504, 'openai:sim-stall', 'upstream_timeout'],
-  [OpenAI.InternalServerError, 501, 'unbuilt:model', 'provider_not_built'],
 ];
 
 for (const [kind, status, model, code] of errors) {

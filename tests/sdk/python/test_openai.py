@@ -66,7 +66,6 @@ ERRORS = [
     (openai.InternalServerError, 502, "openai:sim-error-401", "upstream_auth_rejected"),
     (openai.InternalServerError, 502, "openai:sim-cut", "upstream_incomplete_response"),
     (openai.InternalServerError, 502, "openai:sim-garbage", "upstream_invalid_response"),
-    (openai.InternalServerError, 501, "unbuilt:model", "provider_not_built"),
 ]
 
 
