@@ -122,10 +122,21 @@ impl<T> Line<T> {
     /// Whether who is next has nothing else waiting, and somebody else in its class has several times as much.
     #[must_use]
     pub fn is_front_light(&self) -> bool {
-        let Some(front) = self.entries.front() else { return false };
-        let light = self.flows.iter().any(|known| known.flow == front.flow && known.count == 1);
-        let class = front.flow.class();
+        self.entries.front().is_some_and(|front| self.is_light(front.flow))
+    }
+
+    /// Whether one with nothing else waiting of `flow` is beside another in its class that has several times as much.
+    #[must_use]
+    pub fn is_light(&self, flow: Flow) -> bool {
+        let light = self.flows.iter().any(|known| known.flow == flow && known.count == 1);
+        let class = flow.class();
         light && self.flows.iter().any(|known| known.count >= MUCH && known.flow.class() == class)
+    }
+
+    /// Whether all that wait have much waiting.
+    #[must_use]
+    pub fn is_all_heavy(&self) -> bool {
+        self.flows.iter().all(|known| known.count >= MUCH)
     }
 
     /// All in order.

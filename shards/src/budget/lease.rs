@@ -24,6 +24,7 @@ pub struct Lease {
     not_before: Millis,
     free: i64,
     kept: i64,
+    holds: i64,
     spent: Vec<Dated>,
     corrections: Vec<Dated>,
     returned: i64,
@@ -88,6 +89,7 @@ impl Lease {
             not_before: 0,
             free: 0,
             kept: 0,
+            holds: 0,
             spent: Vec::new(),
             corrections: Vec::new(),
             returned: 0,
@@ -116,6 +118,12 @@ impl Lease {
     #[must_use]
     pub fn remaining(&self) -> i64 {
         self.free.saturating_add(self.hot.available).saturating_add(self.kept).max(0)
+    }
+
+    /// Of a [`Period::Held`], what is in hand and in use.
+    #[must_use]
+    pub fn holds(&self) -> i64 {
+        self.holds
     }
 
     /// When the authority last answered; 0 if it never did.
@@ -270,6 +278,7 @@ impl Lease {
     fn give_back(&mut self, amount: i64) {
         self.hot.available -= amount;
         self.returned += amount;
+        self.holds -= amount;
         self.recalled = (self.recalled - amount).max(0);
         self.hot.is_recalled = self.recalled > 0;
     }
@@ -342,6 +351,7 @@ impl Lease {
     /// Takes an answer.
     pub fn answered(&mut self, answer: &Answer, now: Millis) {
         self.hot.available += answer.granted;
+        self.holds += answer.granted;
         (self.free, self.answered_at) = (answer.free, now);
         self.asked &= !answer.solicited;
         self.spare |= answer.spare;

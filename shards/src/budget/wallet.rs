@@ -17,6 +17,12 @@ pub struct Take {
 /// How often an amount must be in hand for there to be ample.
 const AMPLE: i64 = 8;
 
+/// While such come, one is left free on each shard for those who have little waiting beside others that have much:
+/// for so long after each, of a limit on what is in use, where the shard has so many. So the most that stands idle is
+/// an eighth.
+const SPARE_MS: Millis = 5_000;
+const SPARE_OF: i64 = 8;
+
 /// Why nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
@@ -44,6 +50,8 @@ pub struct Wallet {
     limits: Arc<[Limit]>,
     leases: Vec<Lease>,
     waiting: Vec<Line<Waiter>>,
+    /// By limit, until when one is left free for those who have little waiting.
+    spare_until: Vec<Millis>,
     active: Active,
     tickets: Ticket,
     valid_until: Millis,
@@ -69,6 +77,7 @@ impl Wallet {
         Self {
             leases: ids.zip(limits.iter()).map(|(id, limit)| Lease::new(id, limit.period)).collect(),
             waiting: vec![Line::default(); limits.len()],
+            spare_until: vec![0; limits.len()],
             active: Active::new(limits.len()),
             limits,
             tickets: 0,
@@ -275,12 +284,12 @@ impl Wallet {
 
     /// Waits in line for `limit`, one of `takes`, where what `flow` takes is weighed against what others do; `had` is
     /// the ticket of one that waited before, and it is next if it [collects](Wallet::collects). What else lacks is
-    /// asked for as well. Reports must be sent soon after.
+    /// asked for as well. Reports must be sent soon after, and it may be [next](Wallet::next) at once.
     pub fn wait(
         &mut self,
         takes: impl Iterator<Item = Take>,
         limit: LimitId,
-        until: Millis,
+        (now, until): (Millis, Millis),
         flow: Flow,
         had: Option<Ticket>,
     ) -> Ticket {
@@ -307,6 +316,11 @@ impl Wallet {
                 line.push_front(flow, waiter);
             } else {
                 line.push(flow, amount.unsigned_abs(), waiter);
+            }
+            if line.is_light(flow)
+                && let Some(spare_until) = self.spare_until.get_mut(limit as usize)
+            {
+                *spare_until = now + SPARE_MS;
             }
         }
         self.update(limit);
@@ -347,13 +361,20 @@ impl Wallet {
     }
 
     /// Who is first in line and can be served.
-    fn next(&self, limit: LimitId, now: Millis) -> Option<Ticket> {
-        let lease = self.leases.get(limit as usize)?;
+    #[must_use]
+    pub fn next(&self, limit: LimitId, now: Millis) -> Option<Ticket> {
+        let at = limit as usize;
+        let lease = self.leases.get(at)?;
         if !lease.is_awaited() {
             return None;
         }
-        let first = self.waiting.get(limit as usize)?.front()?;
-        let served = lease.available() >= first.amount && now < self.valid_until;
+        let line = self.waiting.get(at)?;
+        let first = line.front()?;
+        let spares = self.spare_until.get(at).is_some_and(|&until| now < until)
+            && self.limits.get(at).is_some_and(|limit| limit.period == super::Period::Held)
+            && lease.holds() >= SPARE_OF
+            && line.is_all_heavy();
+        let served = lease.available() >= first.amount + i64::from(spares) && now < self.valid_until;
         served.then_some(first.ticket)
     }
 
@@ -455,8 +476,8 @@ mod tests {
     fn one_collects() -> (Wallet, Ticket, Ticket) {
         let mut wallet = wallet();
         assert_eq!(wallet.take([A, B].into_iter(), None, 0), Err(Lack::Wait(0)));
-        let first = wallet.wait([A, B].into_iter(), 0, UNTIL, flow(1), None);
-        let second = wallet.wait([A, B].into_iter(), 1, UNTIL, flow(2), None);
+        let first = wallet.wait([A, B].into_iter(), 0, (0, UNTIL), flow(1), None);
+        let second = wallet.wait([A, B].into_iter(), 1, (0, UNTIL), flow(2), None);
         assert_eq!(granted(&mut wallet, 0, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Err(Lack::Wait(1)));
         assert_eq!(wallet.leave(0, first, false, 0), None);
@@ -469,7 +490,7 @@ mod tests {
         let (mut wallet, first, second) = one_collects();
         assert_eq!(wallet.take([A].into_iter(), None, 0), Err(Lack::Wait(0)), "it is kept");
         assert_eq!(wallet.remaining(0), 5);
-        assert_eq!(wallet.wait([A, B].into_iter(), 1, UNTIL, flow(1), Some(first)), first);
+        assert_eq!(wallet.wait([A, B].into_iter(), 1, (0, UNTIL), flow(1), Some(first)), first);
         assert_eq!(granted(&mut wallet, 1, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Ok(()));
         assert_eq!(wallet.leave(1, first, true, 0), None);
@@ -481,11 +502,43 @@ mod tests {
     #[test]
     fn what_was_kept_is_others_once_it_gives_up() {
         let (mut wallet, first, _) = one_collects();
-        let third = wallet.wait([A].into_iter(), 0, UNTIL, flow(3), None);
+        let third = wallet.wait([A].into_iter(), 0, (0, UNTIL), flow(3), None);
         let mut wake = Vec::new();
         wallet.stop(first, 0, &mut wake);
         assert_eq!(wake, [third]);
         assert_eq!(wallet.take([A].into_iter(), Some(third), 0), Ok(()));
+    }
+
+    #[test]
+    fn one_is_left_free_for_who_has_little_while_such_come() {
+        let limit = Limit { amount: 100, period: Period::Held, home: 0 };
+        let mut wallet = Wallet::new(Arc::new([limit]));
+        let slot = [Take { limit: 0, amount: 1 }].into_iter();
+        granted(&mut wallet, 0, SPARE_OF);
+        for _ in 0..SPARE_OF {
+            assert_eq!(wallet.take(slot.clone(), None, 0), Ok(()));
+        }
+        let wait = |wallet: &mut Wallet, who| wallet.wait(slot.clone(), 0, (0, UNTIL), flow(who), None);
+        let greedy: Vec<_> = (0..12).map(|_| wait(&mut wallet, 1)).collect();
+        let end = |wallet: &mut Wallet, now| {
+            let next = wallet.settle(0, -1, 0, now)?;
+            assert_eq!(wallet.take(slot.clone(), Some(next), now), Ok(()));
+            wallet.leave(0, next, true, now);
+            Some(next)
+        };
+        for one in &greedy[..4] {
+            assert_eq!(end(&mut wallet, 0), Some(*one), "nobody with little was seen");
+        }
+        let light = wait(&mut wallet, 2);
+        assert_eq!(end(&mut wallet, 0), Some(light));
+        assert_eq!(end(&mut wallet, 1), None);
+        assert_eq!(end(&mut wallet, 1), Some(greedy[4]), "one more than is left free");
+        let light = wait(&mut wallet, 3);
+        assert_eq!(wallet.next(0, 2), Some(light), "at once");
+        assert_eq!(wallet.take(slot.clone(), Some(light), 2), Ok(()));
+        wallet.leave(0, light, true, 2);
+        assert_eq!(end(&mut wallet, 3), None);
+        assert_eq!(wallet.next(0, SPARE_MS), Some(greedy[5]), "they come no more");
     }
 
     #[test]
@@ -494,7 +547,7 @@ mod tests {
         assert_eq!(granted(&mut wallet, 1, 5), [second]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(second), 0), Err(Lack::Wait(0)));
         assert!(wallet.collects(Some(first)) && !wallet.collects(Some(second)));
-        assert_ne!(wallet.wait([A, B].into_iter(), 0, UNTIL, flow(2), Some(second)), second);
+        assert_ne!(wallet.wait([A, B].into_iter(), 0, (0, UNTIL), flow(2), Some(second)), second);
     }
 
     #[test]

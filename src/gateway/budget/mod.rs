@@ -433,11 +433,15 @@ impl Budget {
         }
         let had = collecting.map(|collecting| collecting.ticket);
         let takes = reservation.takes().map(|(take, _)| take);
-        let ticket = wallet.wait(takes, limit, until, flow, had);
+        let now = self.now();
+        let ticket = wallet.wait(takes, limit, (now, until), flow, had);
         let waiter = Rc::<Waiter>::default();
+        if wallet.next(limit, now) == Some(ticket) {
+            waiter.hear(Heard::Come);
+        }
         waiters.insert(ticket, Rc::clone(&waiter));
         drop((waiters, wallet));
-        self.report(false, self.now());
+        self.report(false, now);
         Some(Line { budget: self, limit, ticket, waiter, served: Cell::new(false) })
     }
 }

@@ -301,18 +301,23 @@ impl Budget {
                     return refused(now);
                 };
                 let left = std::time::Duration::from_millis(until.saturating_sub(now));
-                if time::timeout(left, line.waiter.called()).await == Some(Heard::TurnedAway) {
+                let heard = time::timeout(left, line.waiter.called()).await;
+                if heard == Some(Heard::TurnedAway) {
                     return refused(self.now());
                 }
-                // Called: what this limit lacked is there and nobody else may have it. Others may lack now.
+                // Called: what this limit lacked is there and nobody else may have it. Others may lack now. One whose
+                // time is over has no part in what is there for those before it.
                 let ticket = line.ticket;
-                let lacks = match self.take(&mut reservation, Some(ticket)) {
-                    Ok(()) => {
-                        line.served.set(true);
-                        drop(line);
-                        return Ok((key, reservation));
-                    }
-                    Err(lacks) => lacks,
+                let is_next = heard.is_some() || self.wallet.borrow().next(limit, self.now()) == Some(ticket);
+                let taken = if is_next {
+                    self.take(&mut reservation, Some(ticket))
+                } else {
+                    Err(Lack::Later(limit, until))
+                };
+                let Err(lacks) = taken else {
+                    line.served.set(true);
+                    drop(line);
+                    return Ok((key, reservation));
                 };
                 drop(line);
                 if matches!(lacks, Lack::Wait(_)) && self.wallet.borrow().collects(Some(ticket)) {

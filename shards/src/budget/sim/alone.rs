@@ -12,8 +12,11 @@ use crate::budget::{
     home::{Home, home_of},
     wallet::{Lack, Take, Ticket, Wallet},
 };
+use crate::fair::Flow;
 
 const TICK: Millis = 20;
+/// The client that sends little.
+const SMALL: Flow = Flow { who: 9, class: 1 };
 /// A start that is no multiple of anything.
 pub(super) const START: Millis = 1_795_594_226_123;
 
@@ -44,6 +47,8 @@ pub(super) struct Case {
     pub(super) skew: u64,
     /// For so long at first, all of them do.
     pub(super) split_after: Millis,
+    /// Whether all comes from one client but for so many of a thousand, which come from another that sends little.
+    pub(super) small: Option<u64>,
     /// Of each limit: least and most that a request takes.
     pub(super) takes: Vec<(u64, u64)>,
     /// Percent of a taken amount that turns out to be used, at least.
@@ -77,6 +82,8 @@ pub(super) struct World {
     most_held: i64,
     /// What was taken, when and on which shard; of the last limit.
     pub(super) served: Vec<(Millis, usize, i64)>,
+    /// How long requests of the client that sends little waited, those that gave up included.
+    pub(super) small_waited: Vec<Millis>,
     /// So many units were held for so many milliseconds; of the last limit, since the split.
     pub(super) in_use: i64,
     last_change: Millis,
@@ -105,6 +112,7 @@ impl World {
             held: 0,
             most_held: 0,
             served: Vec::new(),
+            small_waited: Vec::new(),
             in_use: 0,
             last_change: START,
             case,
@@ -173,7 +181,18 @@ impl World {
                     self.arrivals[take.limit as usize].push((now, take.amount));
                 }
                 if self.shards[shard].until <= now {
-                    let (until, flow) = (now + self.case.patience, self.rng.flow());
+                    let flow = self.rng.flow();
+                    let flow = match self.case.small {
+                        None => flow,
+                        Some(part) => {
+                            if self.rng.below(1_000) < part {
+                                SMALL
+                            } else {
+                                Flow { who: 0, class: 1 }
+                            }
+                        }
+                    };
+                    let until = now + self.case.patience;
                     self.attempt(shard, Asked { takes, until, flow }, None);
                 }
             }
@@ -214,7 +233,10 @@ impl World {
                 self.report_urgent(shard);
             }
             Event::GiveUp(shard, ticket) => {
-                if let Some((limit, _)) = self.shards[shard].waiting.remove(&ticket) {
+                if let Some((limit, asked)) = self.shards[shard].waiting.remove(&ticket) {
+                    if asked.flow == SMALL {
+                        self.small_waited.push(self.case.patience);
+                    }
                     let wallet = &mut self.shards[shard].wallet;
                     let mut wake = wallet.leave(limit, ticket, false, now).into_iter().collect();
                     wallet.stop(ticket, now, &mut wake);
@@ -245,6 +267,9 @@ impl World {
         {
             wallet.stop(ticket, now, &mut wake);
         }
+        if flow == SMALL && waits.is_none() {
+            self.small_waited.push(now + self.case.patience - until);
+        }
         match result {
             Ok(()) => {
                 let uses: Vec<_> = takes
@@ -267,9 +292,12 @@ impl World {
             Err(_) => {
                 if let Some(limit) = waits {
                     let ticket =
-                        self.shards[shard].wallet.wait(takes.iter().copied(), limit, until, flow, had);
+                        self.shards[shard].wallet.wait(takes.iter().copied(), limit, (now, until), flow, had);
                     self.shards[shard].waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                     self.at(until, Event::GiveUp(shard, ticket));
+                    if self.shards[shard].wallet.next(limit, now) == Some(ticket) {
+                        wake.push(ticket);
+                    }
                     self.report(shard, false);
                 }
             }
@@ -361,6 +389,7 @@ fn case(rng: &mut Rng) -> Case {
         rate: 0.0,
         skew: [0, 50, 100][rng.below(3) as usize],
         split_after: 0,
+        small: None,
         takes: Vec::new(),
         used: 100,
         duration: 3_000,

@@ -22,6 +22,7 @@ fn case(rng: &mut Rng, shards: usize, amount: u64, duration: Millis) -> Case {
         rate: TIMES * amount as f64 * 2_000.0 / duration as f64,
         skew: 0,
         split_after: UNEVEN,
+        small: Some(0),
         takes: vec![(1, 1)],
         used: 100,
         duration,
@@ -40,6 +41,12 @@ fn what(case: &Case, seed: u64) -> String {
 /// Runs it; of all slots' time, how much was used since the split, and of what was served once settled, each
 /// shard's share.
 fn run(case: Case, seed: u64) -> (f64, Vec<f64>) {
+    let (used, shares, _) = run_all(case, seed);
+    (used, shares)
+}
+
+/// The same, and how long requests of the client that sends little waited.
+fn run_all(case: Case, seed: u64) -> (f64, Vec<f64>, Vec<Millis>) {
     let (shards, most) = (case.shards, case.limits[0].amount * (case.length - UNEVEN) as i64);
     let mut world = World::new(case, seed);
     world.run();
@@ -48,7 +55,8 @@ fn run(case: Case, seed: u64) -> (f64, Vec<f64>) {
     let mut served = vec![0.0; shards];
     settled.clone().for_each(|&(_, shard, amount)| served[shard] += amount as f64);
     let all: f64 = served.iter().sum();
-    (world.in_use as f64 / most as f64, served.into_iter().map(|one| one / all).collect())
+    let shares = served.into_iter().map(|one| one / all).collect();
+    (world.in_use as f64 / most as f64, shares, world.small_waited)
 }
 
 #[test]
@@ -100,5 +108,23 @@ fn who_wants_little_gets_it_and_the_rest_is_used() {
         let wanted = TIMES * 0.2 / shards as f64;
         assert!(shares.iter().skip(1).all(|share| *share >= 0.75 * wanted), "{what}: {wanted} {shares:?}");
         assert!(used >= 0.93, "{what}: {used}");
+    });
+}
+
+/// Where a shard has eight or more, one is free for who sends little: none waits for long, and few at all.
+#[test]
+fn who_sends_little_hardly_waits_beside_who_sends_much() {
+    seeds(200, |seed| {
+        let mut rng = Rng(seed ^ 0x4444);
+        let shards = [1, 2, 3][rng.below(3) as usize];
+        let amount = rng.between(10, 30) * shards as u64;
+        let mut case = case(&mut rng, shards, amount, 400);
+        (case.small, case.patience, case.length) = (Some(5), 2_000, 60_000);
+        let what = what(&case, seed);
+        let (used, _, mut waited) = run_all(case, seed);
+        waited.sort_unstable();
+        let at = |part: usize| waited[(waited.len() - 1) * part / 100];
+        assert!(used >= 0.86, "{what}: {used}");
+        assert!(waited.len() > 20 && at(90) <= 10 && at(100) < 500, "{what}: {waited:?}");
     });
 }

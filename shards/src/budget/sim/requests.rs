@@ -110,7 +110,7 @@ impl World {
             Err(Lack::Wait(limit) | Lack::Later(limit, _))
                 if now < until && !matches!(result, Err(Lack::Later(_, at)) if at > until) =>
             {
-                let ticket = at.wallet.wait(takes.iter().copied(), limit, until, flow, had);
+                let ticket = at.wallet.wait(takes.iter().copied(), limit, (now, until), flow, had);
                 at.waiting.insert(ticket, (limit, Asked { takes, until, flow }));
                 self.at(self.now + until - now, me, Event::GiveUp(shard, ticket));
                 self.report(me, shard, false);
