@@ -78,13 +78,7 @@ pub(super) fn collect(root: &Node, config: &Config) -> Vec<Notice> {
         }
     }
     for provider in config.providers.iter().filter(|provider| provider.enabled) {
-        let (id, kind) = (&provider.id, provider.kind.name());
-        if !provider.kind.is_built() {
-            let message = format!(
-                "provider type {kind} is not built yet: its requests (provider `{id}`) will be answered with 501"
-            );
-            out.push(notice("llm_providers", 0, message));
-        }
+        let id = &provider.id;
         if provider.base_url.scheme == Scheme::Http {
             let url = &provider.base_url;
             let message = format!(

@@ -39,8 +39,6 @@ struct Facts {
     root: Option<&'static str>,
     /// The path of a `base_url` that has none.
     path: &'static str,
-    /// Whether what it speaks is built.
-    is_built: bool,
 }
 
 const fn facts(
@@ -48,9 +46,8 @@ const fn facts(
     name: &'static str,
     root: Option<&'static str>,
     path: &'static str,
-    is_built: bool,
 ) -> Facts {
-    Facts { kind, name, root, path, is_built }
+    Facts { kind, name, root, path }
 }
 
 /// One row per type. `root` ends in `path` (a test holds the two together).
@@ -58,22 +55,22 @@ const fn facts(
 const TYPES: [Facts; 16] = {
     use ProviderType::*;
     [
-        facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1",           true),
-        facts(Gemini,      "gemini",      Some("https://generativelanguage.googleapis.com/v1beta"),   "/v1beta",       true),
-        facts(Claude,      "claude",      Some("https://api.anthropic.com/v1"),                       "/v1",           true),
-        facts(Grok,        "grok",        Some("https://api.x.ai/v1"),                                "/v1",           true),
-        facts(Fireworks,   "fireworks",   Some("https://api.fireworks.ai/inference/v1"),              "/inference/v1", true),
-        facts(Together,    "together",    Some("https://api.together.xyz/v1"),                        "/v1",           true),
-        facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1",           true),
-        facts(HuggingFace, "huggingface", Some("https://router.huggingface.co/v1"),                   "/v1",           true),
-        facts(Mistral,     "mistral",     Some("https://api.mistral.ai/v1"),                          "/v1",           true),
-        facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2",           true),
-        facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1",           true),
-        facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1",       true),
-        facts(Azure,       "azure",       None,                                                       "/openai/v1",    true),
-        facts(Vertex,      "vertex",      Some("https://aiplatform.googleapis.com/v1"),               "/v1",           true),
-        facts(Bedrock,     "bedrock",     None,                                                       "",              true),
-        facts(Custom,      "custom",      None,                                                       "/v1",           true),
+        facts(OpenAi,      "openai",      Some("https://api.openai.com/v1"),                          "/v1"),
+        facts(Gemini,      "gemini",      Some("https://generativelanguage.googleapis.com/v1beta"),   "/v1beta"),
+        facts(Claude,      "claude",      Some("https://api.anthropic.com/v1"),                       "/v1"),
+        facts(Grok,        "grok",        Some("https://api.x.ai/v1"),                                "/v1"),
+        facts(Fireworks,   "fireworks",   Some("https://api.fireworks.ai/inference/v1"),              "/inference/v1"),
+        facts(Together,    "together",    Some("https://api.together.xyz/v1"),                        "/v1"),
+        facts(Replicate,   "replicate",   Some("https://api.replicate.com/v1"),                       "/v1"),
+        facts(HuggingFace, "huggingface", Some("https://router.huggingface.co/v1"),                   "/v1"),
+        facts(Mistral,     "mistral",     Some("https://api.mistral.ai/v1"),                          "/v1"),
+        facts(Cohere,      "cohere",      Some("https://api.cohere.com/v2"),                          "/v2"),
+        facts(Voyage,      "voyage",      Some("https://api.voyageai.com/v1"),                        "/v1"),
+        facts(OpenRouter,  "openrouter",  Some("https://openrouter.ai/api/v1"),                       "/api/v1"),
+        facts(Azure,       "azure",       None,                                                       "/openai/v1"),
+        facts(Vertex,      "vertex",      Some("https://aiplatform.googleapis.com/v1"),               "/v1"),
+        facts(Bedrock,     "bedrock",     None,                                                       ""),
+        facts(Custom,      "custom",      None,                                                       "/v1"),
     ]
 };
 
@@ -121,11 +118,6 @@ impl ProviderType {
     /// The path given to a `base_url` that has none.
     pub fn default_path(self) -> &'static str {
         self.facts().path
-    }
-
-    /// Whether requests can be sent to it. The others are not built yet and their requests are answered with 501.
-    pub fn is_built(self) -> bool {
-        self.facts().is_built
     }
 
     /// Which of its names stands for its key in a request's head, and what comes before the key.

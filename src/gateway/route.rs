@@ -110,14 +110,7 @@ pub fn plan<'a>(
     if !client.is_some_and(|client| client.may_use(one.0)) {
         return Err(GatewayError::ProviderNotAllowed { provider: upstream.id.clone() });
     }
-    if upstream.kind.is_built() {
-        let provider = upstream.id.clone();
-        return Err(GatewayError::NotServed { provider, endpoint: endpoint.noun() });
-    }
-    Err(GatewayError::ProviderNotBuilt {
-        provider: upstream.id.clone(),
-        kind: upstream.kind.name().to_owned(),
-    })
+    Err(GatewayError::NotServed { provider: upstream.id.clone(), endpoint: endpoint.noun() })
 }
 
 /// Answers a route that needs no provider.

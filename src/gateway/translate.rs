@@ -54,19 +54,26 @@ const MAX_TOKENS: u64 = 4096;
 /// tokens should be the one to say so: they are paid for, and `token_reserve: worst_case` reserves them.
 const MOST_UNASKED_TOKENS: u64 = 8192;
 
-/// What a provider of this type speaks for a model; `None` where it is not built.
+/// What a provider of this type speaks for a model.
 #[must_use]
-pub fn wire(kind: ProviderType, model: &str) -> Option<Wire> {
+pub fn wire(kind: ProviderType, model: &str) -> Wire {
     match kind {
-        ProviderType::Vertex => Some(vertex::wire(model)),
-        ProviderType::Claude => Some(Wire::Claude),
-        ProviderType::Gemini => Some(Wire::Gemini),
-        ProviderType::Cohere => Some(Wire::Cohere),
-        ProviderType::Voyage => Some(Wire::Voyage),
-        ProviderType::Replicate => Some(Wire::Replicate),
-        ProviderType::Bedrock => Some(Wire::Bedrock),
-        kind if kind.is_built() => Some(Wire::OpenAi),
-        _ => None,
+        ProviderType::Claude => Wire::Claude,
+        ProviderType::Gemini => Wire::Gemini,
+        ProviderType::Vertex => vertex::wire(model),
+        ProviderType::Cohere => Wire::Cohere,
+        ProviderType::Voyage => Wire::Voyage,
+        ProviderType::Replicate => Wire::Replicate,
+        ProviderType::Bedrock => Wire::Bedrock,
+        ProviderType::OpenAi
+        | ProviderType::Azure
+        | ProviderType::Grok
+        | ProviderType::Fireworks
+        | ProviderType::Together
+        | ProviderType::HuggingFace
+        | ProviderType::Mistral
+        | ProviderType::OpenRouter
+        | ProviderType::Custom => Wire::OpenAi,
     }
 }
 
@@ -74,8 +81,7 @@ pub fn wire(kind: ProviderType, model: &str) -> Option<Wire> {
 #[must_use]
 pub fn serves(kind: ProviderType, endpoint: Endpoint) -> bool {
     // Of Vertex AI's models those of Google do more.
-    wire(kind, "").is_some_and(|wire| wire.serves(endpoint))
-        && (kind != ProviderType::Azure || azure::has(endpoint))
+    wire(kind, "").serves(endpoint) && (kind != ProviderType::Azure || azure::has(endpoint))
 }
 
 /// A request as a provider gets it.
@@ -133,7 +139,7 @@ pub(super) fn prepare<'r>(
     account: &mut Account,
 ) -> Result<Prepared<'r>, GatewayError> {
     let &Asked { shard, endpoint, body, facts, .. } = asked;
-    let wire = wire(upstream.kind, model).ok_or(GatewayError::Internal)?;
+    let wire = wire(upstream.kind, model);
     let is_vertex = upstream.kind == ProviderType::Vertex;
     if !wire.serves(endpoint) {
         let (provider, endpoint) = (upstream.id.clone(), endpoint.noun());
@@ -339,7 +345,7 @@ pub async fn whole(
 #[must_use]
 pub fn counts(plan: &Plan<'_>) -> bool {
     let model = plan.get(0).map_or("", |(_, model)| model);
-    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind, model) == Some(Wire::Claude))
+    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind, model) == Wire::Claude)
 }
 
 /// Answers how many tokens a prompt has, as far as its bytes tell.

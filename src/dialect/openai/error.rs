@@ -108,13 +108,6 @@ pub enum GatewayError {
     },
     /// A fault of ours.
     Internal,
-    /// The provider's type has no dialect in this version.
-    ProviderNotBuilt {
-        /// The provider's id.
-        provider: String,
-        /// Its configured type.
-        kind: String,
-    },
     /// The provider did not give a whole, usable answer.
     Upstream {
         /// The provider's id.
@@ -245,7 +238,6 @@ impl GatewayError {
             E::BudgetSpent { .. } => row(429, "insufficient_quota", "insufficient_quota"),
             E::HeadTooLarge { .. } => row(431, REQUEST, "head_too_large"),
             E::Internal => row(500, SERVER, "internal_error"),
-            E::ProviderNotBuilt { .. } => row(501, SERVER, "provider_not_built"),
             E::Upstream { fault, .. } => match fault {
                 U::Connect => row(502, SERVER, "upstream_connect_failed"),
                 U::Reset => row(502, SERVER, "upstream_reset"),
@@ -361,13 +353,6 @@ impl Display for GatewayError {
             E::Internal => f.write_str(
                 "The gateway had an error while processing your request. Try again; if it persists, \
                  tell the operator the request id.",
-            ),
-            E::ProviderNotBuilt { provider, kind } => write!(
-                f,
-                "The provider '{}' has the type '{}', which this version does not speak. Choose a \
-                 model of another provider.",
-                short(provider),
-                short(kind)
             ),
             E::Upstream { provider, fault } => {
                 let what = match fault {
@@ -497,7 +482,6 @@ mod tests {
             (E::BudgetSpent { period: "day", retry_after_ms: 1 }, 429, "insufficient_quota"),
             (E::HeadTooLarge { limit_bytes: 9 }, 431, "head_too_large"),
             (E::Internal, 500, "internal_error"),
-            (E::ProviderNotBuilt { provider: name(), kind: "replicate".into() }, 501, "provider_not_built"),
             (upstream(UpstreamFault::Connect), 502, "upstream_connect_failed"),
             (upstream(UpstreamFault::Reset), 502, "upstream_reset"),
             (upstream(UpstreamFault::Garbage), 502, "upstream_invalid_response"),
