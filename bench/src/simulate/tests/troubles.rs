@@ -32,17 +32,17 @@ fn what_is_beyond_the_capacity_waits_and_errors_do_not() {
     let simulator = simulator(|settings| settings.latency = Latency::Fixed(latency));
     set(&simulator, r#"{"capacity":2}"#);
     let times = times(&simulator, 4);
-    assert!(times[1] < latency * 2 && times[2] >= latency * 2, "{times:?}");
+    assert!(times[1] < times[2] && times[2] >= latency * 2, "{times:?}");
     set(&simulator, r#"{"fault":"error-503","latency":"0"}"#);
     let start = Instant::now();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-            let extra = "connection: close\r\nx-sim: fault=echo, latency=1s\r\n";
+            let extra = "connection: close\r\nx-sim: fault=echo, latency=3s\r\n";
             exchange(&simulator, &request("POST", "/v1/chat/completions", extra, body)).status
         });
         assert_eq!(post(&simulator, "/v1/chat/completions", PLAIN).status, 503);
-        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(start.elapsed() < Duration::from_secs(3));
         assert_eq!(waiting.join().unwrap(), 200);
     });
 }
@@ -61,12 +61,12 @@ fn a_seat_is_free_again_when_its_client_leaves() {
 
 #[test]
 fn one_key_is_slow_or_revoked_and_the_others_are_not() {
-    let simulator = simulator(|settings| settings.latency = Latency::Fixed(Duration::from_millis(20)));
-    set(&simulator, r#"{"slow_keys":{"sk-test":10}}"#);
-    assert!(times(&simulator, 1)[0] >= Duration::from_millis(200));
-    set(&simulator, r#"{"slow_keys":{"sk-other":10},"slowdown":3}"#);
+    let simulator = simulator(|settings| settings.latency = Latency::Fixed(Duration::from_millis(50)));
+    set(&simulator, r#"{"slow_keys":{"sk-test":20}}"#);
+    assert!(times(&simulator, 1)[0] >= Duration::from_secs(1));
+    set(&simulator, r#"{"slow_keys":{"sk-other":20},"slowdown":3}"#);
     let took = times(&simulator, 1)[0];
-    assert!(took >= Duration::from_millis(60) && took < Duration::from_millis(200), "{took:?}");
+    assert!(took >= Duration::from_millis(150) && took < Duration::from_secs(1), "{took:?}");
     set(&simulator, r#"{"revoked":["sk-test"]}"#);
     for answer in [post(&simulator, "/v1/chat/completions", PLAIN), get(&simulator, "/v1/models")] {
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &"invalid_api_key".into()));
