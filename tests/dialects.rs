@@ -827,3 +827,152 @@ fn a_key_that_signs_is_told_from_what_it_may_not_do() {
     let reply = ask("bedrock:InvalidSignatureException");
     assert!(reply.status >= 500 && !reply.text().contains("the-token"), "{}", reply.text());
 }
+
+/// Those of OpenAI's family that have ways of their own, at the same place.
+fn family(provider: &Provider) -> Gateway {
+    let at = provider.at();
+    let providers: String = ["mistral", "grok", "openrouter", "together", "huggingface", "custom"]
+        .map(|kind| {
+            format!("  - {{id: {kind}, type: {kind}, base_url: 'http://{at}/v1', api_keys: [sk-upstream]}}\n")
+        })
+        .concat();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
+llm_providers:
+{providers}api_keys: [{{id: tester, key: {KEY}}}]
+policy: {{retry: {{max_attempts: 1}}}}
+"
+        ),
+        &[],
+    )
+}
+
+#[test]
+fn each_of_openais_family_is_asked_in_its_own_words() {
+    let provider = Provider::start(|_, stream| respond(stream, COMPLETION));
+    let gateway = family(&provider);
+    let messages = r#"[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"r"},{"type":"text","text":"and?"}]}]"#;
+    let tools = r#""tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"any"}"#;
+    let anthropics = |model: &str, more: &str| {
+        format!(r#"{{"model":"{model}","max_tokens":5,"messages":{messages},{tools}{more}}}"#)
+    };
+    let sent = |body: &str| {
+        let reply = post(&gateway, "/v1/messages", &bearer(), body);
+        assert_eq!((reply.status, &reply.json()["type"]), (200, &"message".into()), "{}", reply.text());
+        String::from_utf8(provider.seen().pop().unwrap().body).unwrap()
+    };
+    let function = r#""tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;
+    let openais = |id: &str, bridge: &str| {
+        let call =
+            format!(r#"{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}"#);
+        format!(
+            r#"{{"role":"user","content":"hi"}},{{"role":"assistant","content":null,"tool_calls":[{call}]}},{{"role":"tool","tool_call_id":"{id}","content":"r"}},{bridge}{{"role":"user","content":"and?"}}"#
+        )
+    };
+    let got = sent(&anthropics("mistral:m", ""));
+    let id = got.split_once(r#""tool_calls":[{"id":""#).unwrap().1.get(..9).unwrap().to_owned();
+    assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{got}");
+    let mistrals = openais(&id, r#"{"role":"assistant","content":"OK."},"#);
+    assert_eq!(
+        got,
+        format!(r#"{{"model":"m","messages":[{mistrals}],{function},"tool_choice":"any","max_tokens":5}}"#)
+    );
+    let plain = openais("toolu_1", "");
+    for (model, more, wanted) in [
+        ("openrouter", r#","top_k":7"#, r#","top_k":7"#),
+        ("together", r#","top_k":7"#, r#","top_k":7"#),
+        (
+            "openrouter",
+            r#","thinking":{"type":"enabled","budget_tokens":2048}"#,
+            r#","reasoning":{"max_tokens":2048}"#,
+        ),
+        ("custom", "", ""),
+    ] {
+        let got = sent(&anthropics(&format!("{model}:m"), more));
+        let wanted = format!(
+            r#"{{"model":"m","messages":[{plain}],{function},"tool_choice":"required","max_tokens":5{wanted}}}"#
+        );
+        assert_eq!(got, wanted, "{model} {more}");
+    }
+    for (body, param) in [
+        (anthropics("mistral:m", r#","metadata":{"user_id":"u"}"#), "user"),
+        (anthropics("grok:grok-4", r#","stop_sequences":["x"]"#), "stop"),
+        (anthropics("huggingface:m", r#","top_k":7"#), "top_k"),
+    ] {
+        let seen = provider.seen().len();
+        let reply = post(&gateway, "/v1/messages", &bearer(), &body);
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert!(reply.text().contains(&format!("'{param}'")), "{}", reply.text());
+        assert_eq!(provider.seen().len(), seen);
+    }
+    // What OpenAI's own clients send is left alone, whoever is asked.
+    let body = r#"{"model":"mistral:m","messages":[{"role":"user","content":"hi"}],"seed":5,"tool_choice":"required","logit_bias":{"1":1.50}}"#;
+    assert_eq!(post(&gateway, "/v1/chat/completions", &bearer(), body).status, 200);
+    let seen = provider.seen().pop().unwrap();
+    assert_eq!(String::from_utf8(seen.body).unwrap(), body.replace("mistral:m", "m"));
+}
+
+#[test]
+fn errors_of_openais_family_are_told_to_anthropics_clients() {
+    let provider = Provider::start(|seen, stream| {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        let asked = |model: &str| body.contains(&format!("\"model\":\"{model}\""));
+        if asked("found") {
+            return error(
+                stream,
+                422,
+                r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs are not permitted"}]}}"#,
+            );
+        }
+        if asked("paid") {
+            return respond(
+                stream,
+                r#"{"error":{"message":"Insufficient credits","code":402},"user_id":"u"}"#,
+            );
+        }
+        if asked("late") {
+            return respond(
+                stream,
+                r#"{"id":"1","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"error","error":{"code":502,"message":"Down"}}]}"#,
+            );
+        }
+        if asked("grok-4") {
+            return error(stream, 404, r#"{"code":"Not found","error":"The model grok-4 does not exist"}"#);
+        }
+        stream_head(stream);
+        write_chunk(stream, ": OPENROUTER PROCESSING\n\n");
+        write_chunk(stream, &delta("Hi"));
+        write_chunk(stream, ": OPENROUTER PROCESSING\n\n");
+        write_chunk(
+            stream,
+            "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}],\"error\":{\"code\":502,\"message\":\"Provider disconnected\"}}\n\n",
+        );
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let gateway = family(&provider);
+    let body = |model: &str, more: &str| {
+        format!(r#"{{"model":"{model}","max_tokens":5,"messages":[{{"role":"user","content":"hi"}}]{more}}}"#)
+    };
+    for (model, status, kind, message) in [
+        ("mistral:found", 422, "invalid_request_error", "x: Extra inputs are not permitted"),
+        ("openrouter:paid", 429, "rate_limit_error", "Insufficient credits"),
+        ("openrouter:late", 502, "api_error", "Down"),
+        ("grok:grok-4", 404, "not_found_error", "The model grok-4 does not exist"),
+    ] {
+        let reply = post(&gateway, "/v1/messages", &bearer(), &body(model, ""));
+        let told = reply.json();
+        assert_eq!(reply.status, status, "{model}: {}", reply.text());
+        assert_eq!(
+            (&told["error"]["type"], &told["error"]["message"]),
+            (&kind.into(), &message.into()),
+            "{model}"
+        );
+    }
+    let reply = post(&gateway, "/v1/messages", &bearer(), &body("openrouter:m", r#","stream":true"#));
+    let text = reply.text();
+    assert!(reply.status == 200 && text.contains("\"text\":\"Hi\""), "{text}");
+    assert!(text.contains("event: error") && text.contains("Provider disconnected"), "{text}");
+    assert!(!text.contains("PROCESSING") && !text.contains("message_stop"), "{text}");
+}

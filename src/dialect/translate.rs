@@ -93,6 +93,8 @@ pub struct Rules<'a> {
     pub ask_usage: bool,
     /// Whether it is OpenAI's own API, which wants the new name of `max_tokens`.
     pub max_completion_tokens: bool,
+    /// In whose ways, of those who speak OpenAI's dialect.
+    pub family: openai::chat::Family,
     /// Whether it is Vertex AI, which has requests a little different.
     pub vertex: bool,
 }
@@ -131,8 +133,8 @@ pub fn request(
     };
     match wire {
         Wire::OpenAi => {
-            let Rules { provider, ask_usage, max_completion_tokens, .. } = rules;
-            let to = openai::chat::Target { model, provider, ask_usage, max_completion_tokens };
+            let Rules { provider, ask_usage, max_completion_tokens, family, .. } = rules;
+            let to = openai::chat::Target { model, provider, ask_usage, max_completion_tokens, family };
             openai::chat::write_request(request, &to, &mut losses, out)?;
         }
         Wire::Claude => {
@@ -203,6 +205,12 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
         Wire::Replicate => replicate::error::read_error(status, body),
         Wire::Bedrock => bedrock::read_error(status, body),
     }
+}
+
+/// What went wrong, where an answer with a status of success is not one but an error, as OpenRouter sends them.
+#[must_use]
+pub fn error_in_answer(wire: Wire, body: &[u8]) -> Option<ProviderError> {
+    (wire == Wire::OpenAi).then(|| openai::chat::read_failure(body)).flatten()
 }
 
 /// What the body of an error says of the key where [`Wire::tells_in_body`]: the status that it stands for, and for how

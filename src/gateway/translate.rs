@@ -36,6 +36,7 @@ use crate::{
         chat::Face,
         claude, estimate, gemini,
         openai::{
+            chat::Family,
             error::{GatewayError, UpstreamFault},
             request::Endpoint,
             splice::Splice,
@@ -74,6 +75,17 @@ pub fn wire(kind: ProviderType, model: &str) -> Wire {
         | ProviderType::Mistral
         | ProviderType::OpenRouter
         | ProviderType::Custom => Wire::OpenAi,
+    }
+}
+
+/// In whose ways a provider of this type speaks OpenAI's dialect. Of others nothing is known that must be minded.
+fn family(kind: ProviderType) -> Family {
+    match kind {
+        ProviderType::Mistral => Family::Mistral,
+        ProviderType::Grok => Family::Grok,
+        ProviderType::OpenRouter => Family::OpenRouter,
+        ProviderType::Fireworks | ProviderType::Together => Family::Open,
+        _ => Family::OpenAi,
     }
 }
 
@@ -210,6 +222,7 @@ pub(super) fn prepare<'r>(
             ProviderType::Azure => upstream.ask_usage,
             kind => kind == ProviderType::OpenAi,
         },
+        family: family(upstream.kind),
         vertex: is_vertex,
         provider: &upstream.id,
     };
@@ -317,9 +330,17 @@ pub async fn whole(
         match translated {
             Ok(usage) => account.usage = usage,
             Err(malformed) => {
-                account.told(Outcome::Failed);
                 account.detail = Some(malformed.to_string());
-                return Err(garbage());
+                let error = translate::error_in_answer(wire, &body);
+                // What the client did wrong says nothing of the key.
+                if error.as_ref().is_none_or(|error| error.status >= 500 || error.status == 429) {
+                    account.told(Outcome::Failed);
+                }
+                let Some(error) = error else { return Err(garbage()) };
+                written.clear();
+                status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY);
+                translate::write_error(&error, endpoint, &mut written);
+                account.answered(status);
             }
         }
     } else {

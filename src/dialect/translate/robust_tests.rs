@@ -1,6 +1,7 @@
 //! No bytes make a parser panic, whoever sends them, and what is written is JSON. `DIALECT_CASES=n` tries more.
 
 use super::*;
+use crate::dialect::openai::chat::Family;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Rng(u64);
@@ -140,6 +141,9 @@ const FRAMES: [(&str, &str); 11] = [
     ("throttlingException", r#"{"message":"m"}"#),
 ];
 
+const FAMILIES: [Family; 5] =
+    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Open];
+
 const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
 const MODELS: [&str; 4] =
@@ -215,6 +219,7 @@ fn no_request_makes_a_reader_or_writer_panic() {
                     max_tokens: 4096,
                     ask_usage: true,
                     max_completion_tokens: case % 3 == 0,
+                    family: FAMILIES[case as usize % FAMILIES.len()],
                 };
                 // What Bedrock takes depends on whose model it is.
                 let model = if wire == Wire::Bedrock { MODELS[case as usize % MODELS.len()] } else { "m/n" };

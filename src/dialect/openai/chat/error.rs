@@ -59,8 +59,22 @@ const CODES: [(&str, u16); 23] = [
 
 /// What stands in a provider's words where the request is too long for the model, in small letters. Most have no code
 /// for it, and clients need to know: they cut the conversation and try again.
-const TOO_LONG: [&str; 4] =
-    ["maximum context length", "context length exceeded", "context window", "maximum prompt length"];
+const TOO_LONG: [&str; 7] = [
+    "maximum context length",
+    "context length exceeded",
+    "exceeds the context length",
+    "exceeds the available context size",
+    "context window",
+    "maximum prompt length",
+    // Text Generation Inference, behind Hugging Face and Together.
+    "tokens + `max_new_tokens` must be",
+];
+
+/// Codes and types that say what OpenAI's `model_not_found` does: Azure's, Hugging Face's and Mistral's.
+const LOST: [&str; 3] = ["DeploymentNotFound", "model_not_supported", "invalid_model"];
+
+/// What OpenRouter says of an error that came from whom it asked, whose own words stand beside it.
+const PASSED_ON: &str = "Provider returned error";
 
 /// An error object, or what stands in its place.
 #[derive(Default, Deserialize)]
@@ -77,6 +91,27 @@ struct Wire<'a> {
     param: Option<&'a RawValue>,
     #[serde(borrow)]
     code: Option<&'a RawValue>,
+    /// Text Generation Inference's `type`, beside a text in `error`.
+    #[serde(borrow)]
+    error_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+}
+
+/// OpenRouter's `metadata`.
+#[derive(Deserialize)]
+struct MetadataWire<'a> {
+    #[serde(borrow)]
+    raw: Option<&'a RawValue>,
+}
+
+/// One of the things that a check of the request found, as FastAPI lists them (Mistral, vLLM).
+#[derive(Deserialize)]
+struct FoundWire<'a> {
+    #[serde(borrow)]
+    loc: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    msg: Option<Str<'a>>,
 }
 
 /// Reads the body of an error answer. Whatever it is, something is said.
@@ -101,9 +136,15 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
     };
     // `{"code": ..., "error": "what happened"}` is xAI's, and Ollama's without the code.
     let told = inner.as_ref().unwrap_or(&outer);
-    let said = text(told.message)
+    let found = [told.message, told.detail].into_iter().flatten().find_map(first_found);
+    let (found, found_at) = found.unzip();
+    let passed_on = told.metadata.filter(|_| text(told.message).as_deref() == Some(PASSED_ON));
+    let said = passed_on
+        .and_then(said_behind)
+        .or_else(|| text(told.message))
         .or_else(|| if inner.is_none() { text(outer.error) } else { None })
         .or_else(|| text(told.detail))
+        .or(found)
         .or_else(|| told.message.or(told.detail).map(|raw| quoted(raw.get().as_bytes())))
         .filter(|said| !said.trim().is_empty());
     let message = said.unwrap_or_else(|| match (quoted(body), status) {
@@ -112,12 +153,11 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
         _ => "The provider reported an error and did not say why.".to_owned(),
     });
     let said_code = text(told.code).or_else(|| text(outer.code));
-    let said_kind = text(told.kind);
+    let said_kind = text(told.kind).or_else(|| text(outer.error_type));
     // 402 is OpenRouter's and DeepSeek's for an account without money.
     let unpaid = said_kind.as_deref() == Some(UNPAID) || status == Some(402);
     let known = |name: &Option<String>| CODES.iter().find(|(code, _)| name.as_deref() == Some(code)).copied();
-    // Azure's word for it.
-    let lost = said_code.as_deref() == Some("DeploymentNotFound");
+    let lost = [&said_code, &said_kind].into_iter().flatten().any(|word| LOST.contains(&&**word));
     let mut code = if lost { Some(("model_not_found", 404)) } else { known(&said_code) };
     if code.is_none() {
         let small = message.to_ascii_lowercase();
@@ -131,9 +171,11 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
         .or(code.map(|(_, status)| status))
         .or_else(|| said_kind.as_deref().and_then(status_of))
         .unwrap_or(500);
-    // OpenAI says these two otherwise, and its clients know only that.
+    // OpenAI says these otherwise, and its clients know only that.
     let status = match status {
         402 => 429,
+        // Text Generation Inference's, of an answer that failed on its way.
+        424 => 502,
         529 => 503,
         other => other,
     };
@@ -142,7 +184,7 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
         status,
         kind: kind.copied().unwrap_or_else(|| if unpaid { UNPAID } else { kind_of(status) }),
         code: code.map(|(code, _)| code),
-        param: text(told.param),
+        param: text(told.param).or_else(|| found_at.filter(|at| !at.is_empty())),
         message,
     }
 }
@@ -156,6 +198,36 @@ pub fn write_error(error: &ProviderError, out: &mut Vec<u8>) {
 fn text(value: Option<&RawValue>) -> Option<String> {
     let Str(text) = serde_json::from_str(value?.get()).ok()?;
     Some(text.into_owned())
+}
+
+/// The first of what a check found, and where in the request.
+fn first_found(list: &RawValue) -> Option<(String, String)> {
+    let inner = serde_json::from_str::<Wire<'_>>(list.get()).ok().filter(|_| list.get().starts_with('{'));
+    let list = inner.and_then(|inner| inner.detail).unwrap_or(list);
+    let found: Vec<FoundWire<'_>> = serde_json::from_str(list.get()).ok()?;
+    let first = found.into_iter().next()?;
+    let Str(said) = first.msg?;
+    let mut at = String::new();
+    for step in first.loc.unwrap_or_default() {
+        match text(Some(step)) {
+            Some(name) if at.is_empty() && name == "body" => {}
+            Some(name) if at.is_empty() => at = name,
+            Some(name) => at.extend([".", &name]),
+            None => at.extend(["[", step.get(), "]"]),
+        }
+    }
+    let said = if at.is_empty() { said.into_owned() } else { format!("{at}: {said}") };
+    Some((said, at))
+}
+
+/// What they said whom OpenRouter asked.
+fn said_behind(metadata: &RawValue) -> Option<String> {
+    let raw = text(serde_json::from_str::<MetadataWire<'_>>(metadata.get()).ok()?.raw)?;
+    let outer: Wire<'_> = serde_json::from_str(&raw).unwrap_or_default();
+    let inner = outer.error.and_then(|error| serde_json::from_str::<Wire<'_>>(error.get()).ok());
+    let said = text(inner.as_ref().unwrap_or(&outer).message).or_else(|| text(outer.error));
+    let said = said.unwrap_or_else(|| quoted(raw.as_bytes()));
+    (!said.is_empty()).then(|| format!("{PASSED_ON}: {said}"))
 }
 
 /// The start of what is not an error object.
@@ -179,6 +251,9 @@ fn status_of(kind: &str) -> Option<u16> {
         "authentication_error" => Some(401),
         "permission_error" => Some(403),
         "not_found_error" => Some(404),
+        // Text Generation Inference's.
+        "validation" => Some(400),
+        "overloaded" => Some(429),
         _ => None,
     }
 }
@@ -250,11 +325,85 @@ mod tests {
             (
                 422,
                 r#"{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs"}]}"#,
+                (REQUEST, None, Some("x"), "x: Extra inputs"),
+            ),
+            (
+                422,
+                r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden",
+                   "loc":["body","messages",3,"assistant","refusal"],"msg":"Extra inputs","input":null}]},
+                   "type":"invalid_request_error","param":null,"code":null}"#,
                 (
                     REQUEST,
                     None,
+                    Some("messages[3].assistant.refusal"),
+                    "messages[3].assistant.refusal: Extra inputs",
+                ),
+            ),
+            (422, r#"{"detail":[]}"#, (REQUEST, None, None, "[]")),
+            (422, r#"{"detail":[{"loc":5}]}"#, (REQUEST, None, None, r#"[{"loc":5}]"#)),
+            (
+                400,
+                r#"{"object":"error","message":"Tool call id was x but must be a-z, A-Z, 0-9, with a length of 9.",
+                   "type":"invalid_function_call","param":null,"code":"3280","raw_status_code":400}"#,
+                (REQUEST, None, None, "Tool call id was x but must be a-z, A-Z, 0-9, with a length of 9."),
+            ),
+            (
+                400,
+                r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","param":null,"code":"1500"}"#,
+                (REQUEST, Some("model_not_found"), None, "Invalid model: x"),
+            ),
+            // Text Generation Inference and Hugging Face's router.
+            (
+                422,
+                r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096","error_type":"validation"}"#,
+                (
+                    REQUEST,
+                    Some("context_length_exceeded"),
                     None,
-                    r#"[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs"}]"#,
+                    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096",
+                ),
+            ),
+            (
+                429,
+                r#"{"error":"Model is overloaded","error_type":"overloaded"}"#,
+                ("rate_limit_error", None, None, "Model is overloaded"),
+            ),
+            (
+                400,
+                r#"{"error":{"message":"The requested model 'x' is not supported","type":"invalid_request_error","param":"model","code":"model_not_supported"}}"#,
+                (REQUEST, Some("model_not_found"), Some("model"), "The requested model 'x' is not supported"),
+            ),
+            // OpenRouter's, with the words of whom it asked.
+            (
+                400,
+                r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"provider_name":"X",
+                   "raw":"{\"error\":{\"message\":\"This model's maximum context length is 9\"}}"}},"user_id":"u"}"#,
+                (
+                    REQUEST,
+                    Some("context_length_exceeded"),
+                    None,
+                    "Provider returned error: This model's maximum context length is 9",
+                ),
+            ),
+            (
+                502,
+                r#"{"error":{"message":"Provider returned error","code":502,"metadata":{"raw":"ERROR"}}}"#,
+                (SERVER, None, None, "Provider returned error: ERROR"),
+            ),
+            (
+                403,
+                r#"{"error":{"message":"x requires moderation","code":403,"metadata":{"reasons":["hate"]}}}"#,
+                ("permission_error", None, None, "x requires moderation"),
+            ),
+            // Ollama and vLLM, of what is too long.
+            (
+                400,
+                r#"{"error":"the input length exceeds the context length"}"#,
+                (
+                    REQUEST,
+                    Some("context_length_exceeded"),
+                    None,
+                    "the input length exceeds the context length",
                 ),
             ),
             (401, r#"{"detail":"Unauthorized"}"#, ("authentication_error", None, None, "Unauthorized")),
@@ -294,6 +443,9 @@ mod tests {
         assert_eq!((error.status, error.kind, error.code), (429, UNPAID, Some(UNPAID)));
         let error = read_error(529, br#"{"error":{"message":"Overloaded","type":"overloaded_error"}}"#);
         assert_eq!((error.status, error.kind, error.code), (503, SERVER, None));
+        let error =
+            read_error(424, br#"{"error":"Request failed during generation","error_type":"generation"}"#);
+        assert_eq!((error.status, error.kind, error.code), (502, SERVER, None));
     }
 
     #[test]
@@ -304,6 +456,10 @@ mod tests {
             (r#"{"error":{"message":"x","type":"invalid_request_error","code":null}}"#, 400, REQUEST),
             (r#"{"error":{"message":"x","type":"y","code":"content_filter"}}"#, 400, REQUEST),
             (r#"{"message":"overloaded"}"#, 500, SERVER),
+            (r#"{"error":"Model is overloaded","error_type":"overloaded"}"#, 429, "rate_limit_error"),
+            (r#"{"error":"Incomplete generation","error_type":"incomplete_generation"}"#, 500, SERVER),
+            (r#"{"error":"model runner has unexpectedly stopped"}"#, 500, SERVER),
+            (r#"{"error":{"code":402,"message":"Insufficient credits"}}"#, 429, UNPAID),
             (r#"{"error":{"message":"x","type":"overloaded_error"}}"#, 503, SERVER),
         ] {
             let error = read_error_object(None, body.as_bytes());

@@ -9,6 +9,7 @@
 
 mod chunks;
 mod error;
+mod family;
 mod read_answer;
 mod read_messages;
 mod read_request;
@@ -19,7 +20,8 @@ mod write_request;
 
 pub use chunks::ChunkWriter;
 pub use error::{read_error, write_error};
-pub use read_answer::read_answer;
+pub use family::Family;
+pub use read_answer::{read_answer, read_failure};
 pub use read_request::read_request;
 pub use stream::StreamReader;
 pub use write_answer::write_answer;

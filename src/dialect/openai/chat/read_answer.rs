@@ -9,9 +9,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error::read_error_object;
 use super::wire::{List, Str, TextOr};
 use crate::dialect::chat::{Answer, Call, Choice, Finish, Malformed};
 use crate::dialect::json;
+use crate::dialect::provider_error::ProviderError;
 use crate::dialect::usage::Usage;
 
 /// A whole answer or a chunk of one. Members of types that providers do not agree on are kept as they are.
@@ -53,6 +55,9 @@ pub(super) struct ChoiceWire<'a> {
     pub(super) delta: Option<SaidWire<'a>>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<Str<'a>>,
+    /// OpenRouter's, of an answer that failed.
+    #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
     /// vLLM's: the stop text, or the number of a token.
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
@@ -64,6 +69,21 @@ pub(super) struct ChoiceWire<'a> {
 }
 
 impl<'a> ChoiceWire<'a> {
+    /// What went wrong, where it ended with an error, which OpenRouter and Mistral tell as the reason.
+    pub(super) fn failure(&self) -> Option<ProviderError> {
+        let reason = self.finish_reason.as_ref().is_some_and(|Str(reason)| reason == "error");
+        match self.error.filter(|error| error.get() != "null") {
+            Some(error) => Some(read_error_object(None, error.get().as_bytes())),
+            None => reason.then(|| ProviderError {
+                status: 502,
+                kind: "server_error",
+                code: None,
+                param: None,
+                message: "The provider ended the answer with an error.".to_owned(),
+            }),
+        }
+    }
+
     /// The stop text that ended the answer. Some servers put the reason there that they translate.
     pub(super) fn stop_sequence(&self) -> Option<Cow<'a, str>> {
         const REASONS: [&str; 6] = ["stop", "end_turn", "eos", "length", "max_tokens", "tool_use"];
@@ -175,7 +195,20 @@ impl AnswerWire<'_> {
     }
 }
 
+/// What went wrong, where the body of an answer is an error or ends with one.
+#[must_use]
+pub fn read_failure(body: &[u8]) -> Option<ProviderError> {
+    let wire: AnswerWire<'_> = serde_json::from_slice(body).ok()?;
+    if wire.error.is_some() {
+        return Some(read_error_object(None, body));
+    }
+    wire.choices?.iter().find_map(ChoiceWire::failure)
+}
+
 fn read_choice(wire: ChoiceWire<'_>) -> Result<Choice<'_>, Malformed> {
+    if wire.failure().is_some() {
+        return Err(Malformed("the answer ends with an error"));
+    }
     let stop_sequence = wire.stop_sequence();
     let said = wire.message.unwrap_or_default();
     let (mut text, thought) = read_content(said.content);
@@ -387,9 +420,55 @@ mod tests {
             r#"{"error":{"message":"x"}}"#,
             r#"{"choices":[],"error":{"message":"x"}}"#,
             r#"{"choices":[{"message":{"tool_calls":[{"id":"1"}]}}]}"#,
+            r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error"}]}"#,
+            r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop","error":{"code":502}}]}"#,
             r#"{"choices":[{"message":{"content":"x"}}]"#,
         ] {
             assert!(read_answer(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn reasons_of_everyone() {
+        for (reason, wanted) in [
+            ("stop", Finish::Stop),
+            // Together, Text Generation Inference.
+            ("eos", Finish::Stop),
+            ("eos_token", Finish::Stop),
+            ("stop_sequence", Finish::Stop),
+            ("length", Finish::Length),
+            // Mistral.
+            ("model_length", Finish::Length),
+            ("tool_calls", Finish::ToolCalls),
+            ("function_call", Finish::ToolCalls),
+            ("content_filter", Finish::ContentFilter),
+        ] {
+            assert_eq!(read_finish(reason), wanted, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_failed_says_why() {
+        for (body, wanted) in [
+            (
+                r#"{"error":{"code":402,"message":"Insufficient credits"}}"#,
+                Some((429, "Insufficient credits")),
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error","error":{"code":502,"message":"Down"}}]}"#,
+                Some((502, "Down")),
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error"}]}"#,
+                Some((502, "The provider ended the answer with an error.")),
+            ),
+            (r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop","error":null}]}"#, None),
+            (r#"{"choices":5}"#, None),
+            ("<html>", None),
+        ] {
+            let failure = read_failure(body.as_bytes());
+            let told = failure.as_ref().map(|error| (error.status, &*error.message));
+            assert_eq!(told, wanted, "{body}");
         }
     }
 

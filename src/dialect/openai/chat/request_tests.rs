@@ -2,15 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Target, read_request, write_request};
+use super::{Family, Target, read_request, write_request};
 use crate::dialect::chat::{
     AssistantMessage, Effort, Losses, Message, Part, Refused, Request, Source, ToolChoice,
 };
 
-const OPENAI: Target<'_> =
-    Target { model: "gpt-5", provider: "openai", ask_usage: true, max_completion_tokens: true };
-const MISTRAL: Target<'_> =
-    Target { model: "mistral-large", provider: "mist", ask_usage: false, max_completion_tokens: false };
+const OPENAI: Target<'_> = Target {
+    model: "gpt-5",
+    provider: "openai",
+    ask_usage: true,
+    max_completion_tokens: true,
+    family: Family::OpenAi,
+};
+const CUSTOM: Target<'_> = Target {
+    model: "qwen",
+    provider: "mine",
+    ask_usage: false,
+    max_completion_tokens: false,
+    family: Family::OpenAi,
+};
 
 fn body(messages: &str, members: &str) -> String {
     format!(r#"{{"model":"m","messages":{messages}{members}}}"#)
@@ -335,8 +345,8 @@ fn providers_differ_in_names() {
         ..Request::default()
     };
     assert_eq!(
-        written(&request, &MISTRAL, &mut Losses::default()).unwrap(),
-        json!({"model": "mistral-large", "max_tokens": 5, "stream": true, "reasoning_effort": "low",
+        written(&request, &CUSTOM, &mut Losses::default()).unwrap(),
+        json!({"model": "qwen", "max_tokens": 5, "stream": true, "reasoning_effort": "low",
             "tool_choice": "required",
             "messages": [
                 {"role": "tool", "tool_call_id": "1", "content": [

@@ -87,14 +87,19 @@ impl Chunks {
             each(Piece::Start { id: text_or_empty(chunk.id), model: text_or_empty(chunk.model) });
         }
         let failed = chunk.error.is_some() || chunk.object.is_some_and(|object| object.get() == "\"error\"");
+        let mut failure = None;
         for choice in choices {
-            self.read_choice(choice, failed, each)?;
+            failure = failure.or_else(|| choice.failure());
+            self.read_choice(choice, failed || failure.is_some(), each)?;
         }
         if let Some(usage) = usage {
             each(Piece::Usage(usage));
         }
         if failed {
-            each(Piece::Error(read_error_object(None, data)));
+            failure = Some(read_error_object(None, data));
+        }
+        if let Some(error) = failure {
+            each(Piece::Error(error));
         }
         Ok(())
     }

@@ -180,6 +180,41 @@ fn errors_come_as_pieces() {
     }
 }
 
+#[test]
+fn an_end_by_an_error_is_none() {
+    for (last, status, message) in [
+        // Mistral.
+        (
+            r#"{"index":0,"delta":{"content":""},"finish_reason":"error"}"#,
+            502,
+            "The provider ended the answer with an error.",
+        ),
+        // OpenRouter, which sends it beside the choices too.
+        (
+            r#"{"index":0,"delta":{"content":""},"finish_reason":"error","error":{"code":429,"message":"slow down"}}"#,
+            429,
+            "slow down",
+        ),
+    ] {
+        let stream = format!(
+            "data: {{\"id\":\"1\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"Hi\"}}}}]}}\n\n\
+             data: {{\"id\":\"1\",\"model\":\"m\",\"choices\":[{last}]}}\n\n"
+        );
+        let told = whole(&stream).unwrap();
+        assert_eq!(told.len(), 3, "{told:?}");
+        let error = told.last().unwrap();
+        assert!(error.starts_with("Error") && error.contains(message), "{error}");
+        assert!(error.contains(&format!("status: {status}")), "{error}");
+    }
+    // Text Generation Inference, and Ollama.
+    for stream in
+        [r#"{"error":"Model is overloaded","error_type":"overloaded"}"#, r#"{"error":"Model is overloaded"}"#]
+    {
+        let told = whole(&format!("data: {stream}\n\n")).unwrap();
+        assert!(told.len() == 1 && told[0].contains("Model is overloaded"), "{told:?}");
+    }
+}
+
 /// A stream of one choice with these deltas.
 fn deltas(deltas: &[&str]) -> Told {
     let stream: String = deltas

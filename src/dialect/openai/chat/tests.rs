@@ -5,7 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::{ChunkWriter, StreamReader, Target, read_answer, read_request, write_answer, write_request};
+use super::{
+    ChunkWriter, Family, StreamReader, Target, read_answer, read_request, write_answer, write_request,
+};
 use crate::dialect::chat::{
     Answer, AssistantMessage, Audio, Call, Choice, Effort, Face, File, Finish, Image, Losses, Message, Part,
     Piece, Request, ResponseFormat, Source, Tool, ToolChoice,
@@ -272,6 +274,7 @@ proptest! {
             provider: "openai",
             ask_usage: request.include_usage,
             max_completion_tokens: new_name,
+            family: Family::OpenAi,
         };
         let mut losses = Losses::new(false);
         let mut body = Vec::new();

@@ -4,6 +4,7 @@
 
 use serde_json::value::RawValue;
 
+use super::family::Family;
 use super::write_answer::{write_call, write_number};
 use crate::dialect::chat::{
     AssistantMessage, Effort, Image, Losses, Message, Part, Refused, Request, ResponseFormat, Source, Tool,
@@ -23,24 +24,9 @@ pub struct Target<'a> {
     /// Whether it is OpenAI's own API, which wants `max_completion_tokens`. All others know `max_tokens`, and only some
     /// of them the new name.
     pub max_completion_tokens: bool,
+    /// Whose ways it has.
+    pub family: Family,
 }
-
-/// Members of OpenAI's own request that a [`Request`] keeps in `other`.
-const KNOWN: [&str; 13] = [
-    "audio",
-    "logit_bias",
-    "metadata",
-    "modalities",
-    "moderation",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "service_tier",
-    "store",
-    "verbosity",
-    "web_search_options",
-];
 
 /// The least tokens of thought that are taken for an effort. Providers with efforts have no number for them; these are
 /// the steps that LiteLLM takes, so that a client sees no difference.
@@ -62,24 +48,31 @@ pub fn write_request(
     out.extend_from_slice(b"{\"model\":");
     write_string(out, to.model);
     out.extend_from_slice(b",\"messages\":[");
-    write_messages(&request.messages, out)?;
+    write_messages(&request.messages, to.family, out)?;
     out.push(b']');
     if !request.tools.is_empty() {
         list(",\"tools\":", &request.tools, out, |tool, out| {
-            write_tool(tool, out);
+            write_tool(tool, to.family, out);
             Ok(())
         })?;
     }
     if let Some(choice) = &request.tool_choice {
         out.extend_from_slice(b",\"tool_choice\":");
-        write_choice(choice, out);
+        write_choice(choice, to.family, out);
     }
     flag("parallel_tool_calls", request.parallel_tool_calls, out);
     if let Some(format) = &request.response_format {
         out.extend_from_slice(b",\"response_format\":");
         write_format(format, out);
     }
-    if !request.stop.is_empty() {
+    let stops = !to.family.refuses_stop(to.model);
+    let penalties = [
+        ("frequency_penalty", request.frequency_penalty.filter(|penalty| *penalty != 0.0 || stops)),
+        ("presence_penalty", request.presence_penalty.filter(|penalty| *penalty != 0.0 || stops)),
+    ];
+    if !request.stop.is_empty() && !stops {
+        losses.cannot("stop", to.provider)?;
+    } else if !request.stop.is_empty() {
         list(",\"stop\":", &request.stop, out, |text, out| {
             write_string(out, text);
             Ok(())
@@ -89,29 +82,28 @@ pub fn write_request(
     number(max_tokens, request.max_tokens, out);
     fraction("temperature", request.temperature, out);
     fraction("top_p", request.top_p, out);
-    fraction("frequency_penalty", request.frequency_penalty, out);
-    fraction("presence_penalty", request.presence_penalty, out);
-    if let Some(seed) = request.seed {
-        name("seed", out);
-        out.extend_from_slice(itoa::Buffer::new().format(seed).as_bytes());
+    for (member, penalty) in penalties {
+        if penalty.is_some() && !stops {
+            losses.cannot(member, to.provider)?;
+        } else {
+            fraction(member, penalty, out);
+        }
     }
+    write_seed(request, to, losses, out)?;
     number("n", request.n, out);
-    flag("logprobs", request.logprobs, out);
-    number("top_logprobs", request.top_logprobs, out);
-    if request.top_k.is_some() {
+    write_logprobs(request, to, losses, out)?;
+    if to.family.has_top_k() {
+        number("top_k", request.top_k, out);
+    } else if request.top_k.is_some() {
         losses.cannot("top_k", to.provider)?;
     }
-    if let Some(effort) = request.reasoning_effort.or(request.reasoning_tokens.map(effort_of)) {
-        let known = Effort::NAMES.iter().find(|(_, known)| *known == effort);
-        name("reasoning_effort", out);
-        write_string(out, known.map_or("medium", |(name, _)| name));
-    }
-    if let Some(user) = &request.user {
-        name("user", out);
-        write_string(out, user);
+    write_effort(request, to, losses, out)?;
+    match &request.user {
+        Some(_) if to.family == Family::Mistral => losses.cannot("user", to.provider)?,
+        user => text("user", user.as_deref(), out),
     }
     for (member, value) in &request.other {
-        if KNOWN.contains(&&**member) {
+        if to.family.knows(member) {
             raw(member, Some(value), out);
         } else {
             losses.cannot(member.to_string(), to.provider)?;
@@ -124,6 +116,67 @@ pub fn write_request(
         }
     }
     out.push(b'}');
+    Ok(())
+}
+
+fn write_seed(
+    request: &Request<'_>,
+    to: &Target<'_>,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let Some(seed) = request.seed else { return Ok(()) };
+    let mistral = to.family == Family::Mistral;
+    if mistral && seed < 0 {
+        return losses.cannot("seed", to.provider);
+    }
+    name(if mistral { "random_seed" } else { "seed" }, out);
+    out.extend_from_slice(itoa::Buffer::new().format(seed).as_bytes());
+    Ok(())
+}
+
+fn write_logprobs(
+    request: &Request<'_>,
+    to: &Target<'_>,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    if to.family != Family::Mistral {
+        flag("logprobs", request.logprobs, out);
+        number("top_logprobs", request.top_logprobs, out);
+        return Ok(());
+    }
+    if request.logprobs == Some(true) {
+        losses.cannot("logprobs", to.provider)?;
+    }
+    if request.top_logprobs.is_some_and(|most| most > 0) {
+        losses.cannot("top_logprobs", to.provider)?;
+    }
+    Ok(())
+}
+
+fn write_effort(
+    request: &Request<'_>,
+    to: &Target<'_>,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    // OpenRouter takes a number, and makes an effort of it where the model knows only that.
+    if let (Family::OpenRouter, None, Some(tokens @ 1..)) =
+        (to.family, request.reasoning_effort, request.reasoning_tokens)
+    {
+        out.extend_from_slice(b",\"reasoning\":{\"max_tokens\":");
+        write_number(tokens, out);
+        out.push(b'}');
+        return Ok(());
+    }
+    let Some(effort) = request.reasoning_effort.or(request.reasoning_tokens.map(effort_of)) else {
+        return Ok(());
+    };
+    let Some(word) = to.family.effort(to.model, effort) else {
+        return losses.cannot("reasoning_effort", to.provider);
+    };
+    text("reasoning_effort", Some(word), out);
     Ok(())
 }
 
@@ -195,17 +248,22 @@ fn list<T>(
     Ok(())
 }
 
-fn write_tool(tool: &Tool<'_>, out: &mut Vec<u8>) {
+fn write_tool(tool: &Tool<'_>, family: Family, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
     write_string(out, &tool.name);
     text("description", tool.description.as_deref(), out);
-    raw("parameters", tool.parameters, out);
+    match tool.parameters {
+        // Mistral wants them of a function without any, too.
+        None if family == Family::Mistral => out.extend_from_slice(b",\"parameters\":{}"),
+        parameters => raw("parameters", parameters, out),
+    }
     flag("strict", tool.strict, out);
     out.extend_from_slice(b"}}");
 }
 
-fn write_choice(choice: &ToolChoice<'_>, out: &mut Vec<u8>) {
+fn write_choice(choice: &ToolChoice<'_>, family: Family, out: &mut Vec<u8>) {
     match choice {
+        ToolChoice::Required if family == Family::Mistral => out.extend_from_slice(b"\"any\""),
         ToolChoice::Auto => out.extend_from_slice(b"\"auto\""),
         ToolChoice::None => out.extend_from_slice(b"\"none\""),
         ToolChoice::Required => out.extend_from_slice(b"\"required\""),
@@ -232,52 +290,82 @@ fn write_format(format: &ResponseFormat<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// What stands between a function's result and the user's next words where Mistral is asked: it refuses them side by
+/// side.
+const BRIDGE: &[u8] = b",{\"role\":\"assistant\",\"content\":\"OK.\"}";
+
 /// A function's result is text here. Images and such that it returned follow in a user's message, after the last of the
 /// results: they must not stand between calls and results.
-fn write_messages(messages: &[Message<'_>], out: &mut Vec<u8>) -> Result<(), Refused> {
+fn write_messages(messages: &[Message<'_>], family: Family, out: &mut Vec<u8>) -> Result<(), Refused> {
     let mut returned = Vec::new();
+    let mut answered = false;
     for (index, message) in messages.iter().enumerate() {
         if !matches!(message, Message::Tool { .. }) {
-            write_returned(&mut returned, out)?;
+            let bridged = write_returned(&mut returned, family, out)?;
+            let more = matches!(message, Message::User(_) | Message::System(_));
+            if family == Family::Mistral && answered && more && !bridged {
+                out.extend_from_slice(BRIDGE);
+            }
         }
+        answered = matches!(message, Message::Tool { .. });
         if index > 0 {
             out.push(b',');
         }
-        write_message(index, message, out)?;
+        write_message(index, message, family, index + 1 == messages.len(), out)?;
         if let Message::Tool { parts, .. } = message {
             let more = parts.iter().enumerate().filter(|(_, part)| !matches!(part, Part::Text(_)));
             returned.extend(more.map(|(place, part)| (index, place, part)));
         }
     }
-    write_returned(&mut returned, out)
+    write_returned(&mut returned, family, out).map(drop)
 }
 
-fn write_returned(returned: &mut Vec<(usize, usize, &Part<'_>)>, out: &mut Vec<u8>) -> Result<(), Refused> {
+/// Whether there was something to write.
+fn write_returned(
+    returned: &mut Vec<(usize, usize, &Part<'_>)>,
+    family: Family,
+    out: &mut Vec<u8>,
+) -> Result<bool, Refused> {
     if returned.is_empty() {
-        return Ok(());
+        return Ok(false);
+    }
+    if family == Family::Mistral {
+        out.extend_from_slice(BRIDGE);
     }
     list(",{\"role\":\"user\",\"content\":", returned, out, |(message, place, part), out| {
-        write_part(|| format!("messages[{message}].content[{place}]"), part, out)
+        write_part(|| format!("messages[{message}].content[{place}]"), part, family, out)
     })?;
     out.push(b'}');
     returned.clear();
-    Ok(())
+    Ok(true)
 }
 
-fn write_message(index: usize, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+fn write_message(
+    index: usize,
+    message: &Message<'_>,
+    family: Family,
+    last: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
     match message {
         Message::System(parts) => {
             out.extend_from_slice(b"{\"role\":\"system\",\"content\":");
-            write_parts(index, parts, |part| matches!(part, Part::Text(_)), out)?;
+            write_parts(index, parts, |part| matches!(part, Part::Text(_)), family, out)?;
         }
         Message::User(parts) => {
             out.extend_from_slice(b"{\"role\":\"user\",\"content\":");
-            write_parts(index, parts, |_| true, out)?;
+            write_parts(index, parts, |_| true, family, out)?;
         }
-        Message::Assistant(message) => write_assistant(index, message, out)?,
+        Message::Assistant(message) => {
+            write_assistant(index, message, family, out)?;
+            // The start of the answer, which Mistral wants to be told from one that is over.
+            if family == Family::Mistral && last && message.calls.is_empty() {
+                flag("prefix", Some(true), out);
+            }
+        }
         Message::Tool { call_id, parts, is_error } => {
             out.extend_from_slice(b"{\"role\":\"tool\",\"tool_call_id\":");
-            write_string(out, call_id);
+            write_string(out, &family.call_id(call_id));
             out.extend_from_slice(b",\"content\":");
             write_result(parts, *is_error, out)?;
         }
@@ -314,17 +402,33 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_assistant(index: usize, message: &AssistantMessage<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+fn write_assistant(
+    index: usize,
+    message: &AssistantMessage<'_>,
+    family: Family,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
     out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
-    if message.parts.is_empty() && !(message.calls.is_empty() && message.refusal.is_none()) {
-        out.extend_from_slice(b"null");
-    } else {
-        write_parts(index, &message.parts, |part| matches!(part, Part::Text(_)), out)?;
+    let only_text = |part: &Part<'_>| matches!(part, Part::Text(_));
+    match &message.refusal {
+        // Mistral's messages have no other place for it.
+        Some(refusal) if family == Family::Mistral => {
+            let refusal = Part::Text(refusal.clone());
+            let parts: Vec<_> = message.parts.iter().cloned().chain([refusal]).collect();
+            write_parts(index, &parts, only_text, family, out)?;
+        }
+        refusal => {
+            if message.parts.is_empty() && !(message.calls.is_empty() && refusal.is_none()) {
+                out.extend_from_slice(b"null");
+            } else {
+                write_parts(index, &message.parts, only_text, family, out)?;
+            }
+            text("refusal", refusal.as_deref(), out);
+        }
     }
-    text("refusal", message.refusal.as_deref(), out);
     if !message.calls.is_empty() {
         list(",\"tool_calls\":", &message.calls, out, |call, out| {
-            write_call(&call.id, &call.name, &call.arguments, out);
+            write_call(&family.call_id(&call.id), &call.name, &call.arguments, out);
             Ok(())
         })?;
     }
@@ -336,6 +440,7 @@ fn write_parts(
     message: usize,
     parts: &[Part<'_>],
     allowed: impl Fn(&Part<'_>) -> bool,
+    family: Family,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
     match parts {
@@ -354,7 +459,7 @@ fn write_parts(
                         ),
                     );
                 }
-                write_part(path, part, out)?;
+                write_part(path, part, family, out)?;
                 index += 1;
                 Ok(())
             })?;
@@ -363,8 +468,38 @@ fn write_parts(
     Ok(())
 }
 
-fn write_part(path: impl Fn() -> String, part: &Part<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+fn write_part(
+    path: impl Fn() -> String,
+    part: &Part<'_>,
+    family: Family,
+    out: &mut Vec<u8>,
+) -> Result<(), Refused> {
     match part {
+        // Mistral's parts of these kinds: sound is its data alone, a document a URL of any scheme.
+        Part::Audio(audio) if family == Family::Mistral => {
+            out.extend_from_slice(b"{\"type\":\"input_audio\",\"input_audio\":");
+            write_string(out, &audio.data);
+            out.push(b'}');
+        }
+        Part::File(file) if family == Family::Mistral => {
+            match &file.source {
+                Source::Id(id) => {
+                    out.extend_from_slice(b"{\"type\":\"file\",\"file_id\":");
+                    write_string(out, id);
+                }
+                Source::Url(url) => {
+                    out.extend_from_slice(b"{\"type\":\"document_url\",\"document_url\":");
+                    write_string(out, url);
+                    text("document_name", file.name.as_deref(), out);
+                }
+                Source::Data { media_type, data } => {
+                    out.extend_from_slice(b"{\"type\":\"document_url\",\"document_url\":");
+                    write_data_url(media_type, data, out);
+                    text("document_name", file.name.as_deref(), out);
+                }
+            }
+            out.push(b'}');
+        }
         Part::Text(text) => write_text(text, out),
         Part::Image(Image { source, detail }) => {
             out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":");

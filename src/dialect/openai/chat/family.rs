@@ -1,0 +1,122 @@
+//! What those who speak OpenAI's dialect do each in its own way, where they are asked.
+//!
+//! Source: Mistral, "Chat Completion" and "Reasoning", and the checks of its `mistral-common` (ids of calls, the order
+//! of messages); xAI, "Reasoning" (what its models refuse); OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks
+//! and Together, "Chat completions" (`top_k`).
+
+use std::borrow::Cow;
+
+use crate::dialect::chat::Effort;
+
+/// Whose ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// As OpenAI does, as far as is known.
+    #[default]
+    OpenAi,
+    /// Mistral, which refuses what it does not know.
+    Mistral,
+    /// xAI.
+    Grok,
+    /// OpenRouter.
+    OpenRouter,
+    /// Fireworks and Together.
+    Open,
+}
+
+/// What Mistral knows of the members that a request keeps in `other`.
+const MISTRAL: [&str; 5] = ["metadata", "prediction", "prompt_cache_key", "prompt_mode", "safe_prompt"];
+
+/// Members of OpenAI's own request, which the others know or overlook.
+const OPENAI: [&str; 13] = [
+    "audio",
+    "logit_bias",
+    "metadata",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+];
+
+/// How long an id of a call is with Mistral, and what it is made of.
+const CALL_ID_CHARS: usize = 9;
+const ALPHABET: [u8; 62] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Models of xAI's that think always as much as they do, and refuse to be told how much.
+const GROK_UNTOLD: [&str; 6] = ["grok-2", "grok-3", "grok-4-", "grok-4.1", "grok-4.2", "grok-code"];
+
+impl Family {
+    /// Whether a member of `other` may be sent.
+    pub(super) fn knows(self, member: &str) -> bool {
+        match self {
+            Self::Mistral => MISTRAL.contains(&member),
+            _ => OPENAI.contains(&member),
+        }
+    }
+
+    /// Whether there is a `top_k`.
+    pub(super) fn has_top_k(self) -> bool {
+        matches!(self, Self::OpenRouter | Self::Open)
+    }
+
+    /// Whether stop texts and penalties are refused, as models of xAI's that think do.
+    pub(super) fn refuses_stop(self, model: &str) -> bool {
+        self == Self::Grok
+            && !model.contains("non-reasoning")
+            && ["grok-3-mini", "grok-4", "grok-code"].iter().any(|thinks| model.starts_with(thinks))
+    }
+
+    /// The word for an effort, where the model can be told.
+    pub(super) fn effort(self, model: &str, effort: Effort) -> Option<&'static str> {
+        let three = match effort {
+            Effort::None => "none",
+            Effort::Minimal | Effort::Low => "low",
+            Effort::Medium => "medium",
+            Effort::High | Effort::XHigh => "high",
+        };
+        match self {
+            Self::Mistral if model.starts_with("magistral") => None,
+            Self::Mistral if model.starts_with("mistral-large") => Some(three),
+            // These think or do not.
+            Self::Mistral if effort == Effort::None => Some("none"),
+            Self::Mistral => Some("high"),
+            Self::Grok if model.starts_with("grok-3-mini") => match effort {
+                Effort::None => None,
+                Effort::Minimal | Effort::Low => Some("low"),
+                _ => Some("high"),
+            },
+            Self::Grok if model == "grok-4" || GROK_UNTOLD.iter().any(|name| model.starts_with(name)) => None,
+            Self::Grok => Some(three),
+            _ => Effort::NAMES.iter().find(|(_, known)| *known == effort).map(|(name, _)| *name),
+        }
+    }
+
+    /// The id of a call as it may be sent. The same id makes the same one, so that a result finds its call.
+    pub(super) fn call_id(self, id: &str) -> Cow<'_, str> {
+        let fits = id.len() == CALL_ID_CHARS && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if self != Self::Mistral || fits {
+            return Cow::Borrowed(id);
+        }
+        // FNV-1a: what is wanted is only that two ids of one conversation do not become one.
+        let mut rest = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let mut made = String::with_capacity(CALL_ID_CHARS);
+        for _ in 0..CALL_ID_CHARS {
+            let at = usize::try_from(rest % ALPHABET.len() as u64).unwrap_or_default();
+            made.push(char::from(ALPHABET.get(at).copied().unwrap_or(b'0')));
+            rest /= ALPHABET.len() as u64;
+        }
+        Cow::Owned(made)
+    }
+}
+
+#[cfg(test)]
+#[path = "family_tests.rs"]
+mod tests;
