@@ -207,10 +207,12 @@ pub fn error(wire: Wire, status: u16, body: &[u8]) -> ProviderError {
     }
 }
 
-/// What went wrong, where an answer with a status of success is not one but an error, as OpenRouter sends them.
+/// What went wrong, where an answer with a status of success is not one but an error, as OpenRouter sends them. That a
+/// key of ours is not known is nothing that a client can mend, and is not told.
 #[must_use]
 pub fn error_in_answer(wire: Wire, body: &[u8]) -> Option<ProviderError> {
-    (wire == Wire::OpenAi).then(|| openai::chat::read_failure(body)).flatten()
+    let failure = (wire == Wire::OpenAi).then(|| openai::chat::read_failure(body)).flatten();
+    failure.filter(|error| error.status != 401)
 }
 
 /// What the body of an error says of the key where [`Wire::tells_in_body`]: the status that it stands for, and for how

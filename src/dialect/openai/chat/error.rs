@@ -155,7 +155,8 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
     let said_code = text(told.code).or_else(|| text(outer.code));
     let said_kind = text(told.kind).or_else(|| text(outer.error_type));
     // 402 is OpenRouter's and DeepSeek's for an account without money.
-    let unpaid = said_kind.as_deref() == Some(UNPAID) || status == Some(402);
+    let said_status = status.or_else(|| fault::status(inner_bytes));
+    let unpaid = said_kind.as_deref() == Some(UNPAID) || said_status == Some(402);
     let known = |name: &Option<String>| CODES.iter().find(|(code, _)| name.as_deref() == Some(code)).copied();
     let lost = [&said_code, &said_kind].into_iter().flatten().any(|word| LOST.contains(&&**word));
     let mut code = if lost { Some(("model_not_found", 404)) } else { known(&said_code) };
@@ -166,8 +167,7 @@ pub(super) fn read_error_object(status: Option<u16>, body: &[u8]) -> ProviderErr
         code =
             if too_long { Some(("context_length_exceeded", 400)) } else { unpaid.then_some((UNPAID, 429)) };
     }
-    let status = status
-        .or_else(|| fault::status(inner_bytes))
+    let status = said_status
         .or(code.map(|(_, status)| status))
         .or_else(|| said_kind.as_deref().and_then(status_of))
         .unwrap_or(500);
