@@ -897,7 +897,6 @@ fn each_of_openais_family_is_asked_in_its_own_words() {
         assert_eq!(got, wanted, "{model} {more}");
     }
     for (body, param) in [
-        (anthropics("mistral:m", r#","metadata":{"user_id":"u"}"#), "user"),
         (anthropics("grok:grok-4", r#","stop_sequences":["x"]"#), "stop"),
         (anthropics("huggingface:m", r#","top_k":7"#), "top_k"),
     ] {
@@ -907,6 +906,10 @@ fn each_of_openais_family_is_asked_in_its_own_words() {
         assert!(reply.text().contains(&format!("'{param}'")), "{}", reply.text());
         assert_eq!(provider.seen().len(), seen);
     }
+    // Anthropic's tools always say whose request it is.
+    let body = anthropics("mistral:m", r#","metadata":{"user_id":"u"}"#);
+    let reply = post(&gateway, "/v1/messages", &bearer(), &body);
+    assert_eq!((reply.status, reply.header("x-coo-dropped-params")), (200, Some("user")), "{}", reply.text());
     // What OpenAI's own clients send is left alone, whoever is asked.
     let body = r#"{"model":"mistral:m","messages":[{"role":"user","content":"hi"}],"seed":5,"tool_choice":"required","logit_bias":{"1":1.50}}"#;
     assert_eq!(post(&gateway, "/v1/chat/completions", &bearer(), body).status, 200);

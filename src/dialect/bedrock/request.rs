@@ -164,7 +164,7 @@ fn write_other(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) ->
     match (metadata, &request.user) {
         (Some(metadata), user) => {
             if user.is_some() {
-                losses.cannot("user", PROVIDER)?;
+                losses.leave_out("user");
             }
             write::raw(out, "requestMetadata", metadata);
         }
@@ -174,7 +174,7 @@ fn write_other(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) ->
             write::string(out, "user", user);
             out.push(b'}');
         }
-        (None, Some(_)) => losses.cannot("user", PROVIDER)?,
+        (None, Some(_)) => losses.leave_out("user"),
         (None, None) => {}
     }
     Ok(())

@@ -41,9 +41,7 @@ impl Losses {
     pub fn cannot(&mut self, param: impl Into<Cow<'static, str>>, provider: &str) -> Result<(), Refused> {
         let param = param.into();
         if self.drop {
-            if !self.dropped.contains(&param) {
-                self.dropped.push(param);
-            }
+            self.leave_out(param);
             return Ok(());
         }
         let message = format!(
@@ -51,6 +49,15 @@ impl Losses {
              policy.drop_unsupported_params."
         );
         Err(Refused { param, message: message.into() })
+    }
+
+    /// Names a field that is left out whatever the rule is, since it changes nothing of the answer: whose request it
+    /// is, which Anthropic's own tools always say.
+    pub fn leave_out(&mut self, param: impl Into<Cow<'static, str>>) {
+        let param = param.into();
+        if !self.dropped.contains(&param) {
+            self.dropped.push(param);
+        }
     }
 
     /// Refuses what cannot be left out.
@@ -86,5 +93,8 @@ mod tests {
             losses.cannot(param, "claude").unwrap();
         }
         assert_eq!(losses.dropped(), ["seed", "logprobs"]);
+        let mut losses = Losses::new(false);
+        losses.leave_out("user");
+        assert_eq!(losses.dropped(), ["user"]);
     }
 }

@@ -202,6 +202,9 @@ fn write_thinking(
 /// The parameters of sampling. What is off Cohere's scale is not moved to its end: that would be to answer another
 /// question.
 fn write_sampling(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Refused> {
+    if request.user.is_some() {
+        losses.leave_out("user");
+    }
     let mut cannot = |param: &'static str| losses.cannot(param, PROVIDER);
     if let Some(most) = request.max_tokens {
         write::plain(out, "max_tokens", most);
@@ -244,9 +247,6 @@ fn write_sampling(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>)
     }
     if request.top_logprobs.is_some_and(|count| count > 0) {
         cannot("top_logprobs")?;
-    }
-    if request.user.is_some() {
-        cannot("user")?;
     }
     if request.stop.len() > MAX_STOPS || request.stop.iter().any(|stop| stop.is_empty()) {
         cannot("stop")?;

@@ -246,7 +246,7 @@ fn write_resolution(
 fn write_other(request: &Request<'_>, losses: &mut Losses, body: &mut Object<'_>) -> Result<bool, Refused> {
     let mut search = false;
     if request.user.is_some() {
-        losses.cannot("user", PROVIDER)?;
+        losses.leave_out("user");
     }
     for (name, value) in &request.other {
         match (name.as_ref(), value.get()) {

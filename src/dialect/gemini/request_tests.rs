@@ -415,5 +415,5 @@ fn what_gemini_cannot_is_named() {
         ["user", "logit_bias", "store", "service_tier", "parallel_tool_calls", "stop"]
     );
     assert_eq!(body["generationConfig"]["stopSequences"], json!(["a", "b", "c", "d", "e"]));
-    assert_eq!(written(&request, OLD, &mut Losses::new(false)).unwrap_err().param, "user");
+    assert_eq!(written(&request, OLD, &mut Losses::new(false)).unwrap_err().param, "logit_bias");
 }

@@ -109,7 +109,6 @@ fn what_cannot_be_said_is_named() {
     let stop = || Request { stop: vec!["x".into()], ..Request::default() };
     for (family, model, request, param) in [
         (Family::Mistral, "m", Request { seed: Some(-5), ..Request::default() }, "seed"),
-        (Family::Mistral, "m", Request { user: Some("u".into()), ..Request::default() }, "user"),
         (Family::Mistral, "m", Request { logprobs: Some(true), ..Request::default() }, "logprobs"),
         (Family::Mistral, "m", Request { top_logprobs: Some(2), ..Request::default() }, "top_logprobs"),
         (Family::Mistral, "m", Request { top_k: Some(2), ..Request::default() }, "top_k"),

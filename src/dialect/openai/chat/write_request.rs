@@ -99,7 +99,7 @@ pub fn write_request(
     }
     write_effort(request, to, losses, out)?;
     match &request.user {
-        Some(_) if to.family == Family::Mistral => losses.cannot("user", to.provider)?,
+        Some(_) if to.family == Family::Mistral => losses.leave_out("user"),
         user => text("user", user.as_deref(), out),
     }
     for (member, value) in &request.other {
