@@ -127,8 +127,8 @@ policy: {{retry: {{max_attempts: 1}}}}
     simulator.stop();
 }
 
-/// OpenAI's and Anthropic's clients, each to a provider that speaks OpenAI's, Anthropic's, Google's, Cohere's and
-/// Amazon's dialect.
+/// OpenAI's and Anthropic's clients and LangChain's, each to a provider that speaks OpenAI's, Anthropic's, Google's,
+/// Cohere's and Amazon's dialect.
 #[test]
 fn every_client_speaks_to_every_provider() {
     drive_to_every_provider("test_matrix.py", 150);

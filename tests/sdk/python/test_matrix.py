@@ -1,4 +1,4 @@
-"""Official clients, unmodified, each to each provider that speaks another dialect, through a running gateway.
+"""Official clients and LangChain's, unmodified, each to each provider that speaks another dialect, through a gateway.
 
 Started by tests/sdk.rs, which sets GATEWAY (the gateway's address), SIMULATOR (the providers') and API_KEY. What comes
 back is compared with what the same provider answers to its own client. Prints a table of what was tried; a hole says
@@ -10,7 +10,9 @@ import os
 import unittest
 
 import anthropic
+import langchain_openai
 import openai
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 GATEWAY = os.environ["GATEWAY"]
 SIMULATOR = os.environ["SIMULATOR"]
@@ -190,7 +192,68 @@ class Anthropic:
     errors = (anthropic.BadRequestError, anthropic.RateLimitError, anthropic.InternalServerError)
 
 
-CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic]
+class LangChain:
+    """ChatOpenAI, as those have it who build on LangChain: its own reading of answers and adding up of chunks."""
+
+    name = "langchain"
+
+    def __init__(self):
+        os.environ["LANGSMITH_TRACING_V2"] = "false"  # else told to LangSmith where the environment says so
+        self.settings = {"base_url": f"http://{GATEWAY}/v1", "api_key": API_KEY, "max_retries": 0, "timeout": 20}
+
+    def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
+        chat = langchain_openai.ChatOpenAI(model=model, stream_usage=True, **self.settings, **more)
+        messages = []
+        for turn in turns:
+            kind = turn[0]
+            if kind == "system":
+                messages.append(SystemMessage(turn[1]))
+            elif kind == "user":
+                messages.append(HumanMessage(turn[1]))
+            elif kind == "image":
+                image = {"type": "image", "base64": PNG, "mime_type": "image/png"}
+                messages.append(HumanMessage([{"type": "text", "text": turn[1]}, image]))
+            elif kind == "call":
+                call = {"id": turn[1], "name": turn[2], "args": turn[3], "type": "tool_call"}
+                messages.append(AIMessage("", tool_calls=[call]))
+            elif kind == "result":
+                messages.append(ToolMessage(turn[2], tool_call_id=turn[1]))
+        if schema:
+            # Checks the answer itself, and gives the message along.
+            runs = chat.with_structured_output(
+                {"title": "trip", "description": "A trip.", **SCHEMA}, method="json_schema", strict=True,
+                include_raw=True,
+            )
+            answer = runs.invoke(messages)
+            assert answer["parsing_error"] is None, answer["parsing_error"]
+            assert answer["parsed"] == json.loads(answer["raw"].text)
+            answer = answer["raw"]
+        else:
+            runs = chat
+            if tools:
+                tool = {"name": "get_weather", "description": "The weather.", "parameters": SCHEMA}
+                runs = chat.bind_tools([tool], tool_choice="required" if tools == "must" else "auto")
+            if stream:
+                answer = None
+                for chunk in runs.stream(messages):
+                    answer = chunk if answer is None else answer + chunk
+            else:
+                answer = runs.invoke(messages)
+        assert not answer.invalid_tool_calls, answer.invalid_tool_calls
+        calls = [(call["id"], call["name"], call["args"]) for call in answer.tool_calls]
+        usage = (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"])
+        return {"text": answer.text, "calls": calls, "end": answer.response_metadata["finish_reason"], "usage": usage}
+
+    # What it raises are the kinds of OpenAI's client, or its own that are made of these.
+    errors = OpenAiChat.errors
+
+
+CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic, LangChain]
+# Clients that are not tried at all, and why.
+ABSENT = {
+    "google-genai": "the gateway does not answer in Gemini's dialect, only asks in it",
+    "cohere": "the gateway does not answer chats in Cohere's dialect (/v2/chat), only asks in it",
+}
 # Each provider by its own dialect; the answers of the others are those of the simulator's same generator.
 OWN = {"openai": lambda: OpenAiChat(f"http://{SIMULATOR}/v1"), "claude": lambda: Anthropic(f"http://{SIMULATOR}")}
 HELLO = [("user", "Say hello.")]
@@ -266,6 +329,9 @@ def add(kind, provider, case):
 # Anthropic's clients have no parameter that every release knows for JSON by a schema.
 for provider in MODELS:
     HOLES["anthropic", provider, "json_schema"] = "no such parameter in Messages"
+# LangChain sends a schema's description beside the schema, where OpenAI has it and these have nothing.
+for provider in ("claude", "cohere"):
+    HOLES["langchain", provider, "json_schema"] = "its description is refused"
 for kind in CLIENTS:
     for case in ["tools", "streamed tools", "tool loop", "image", "json_schema", "unicode"]:
         HOLES[kind.name, "replicate", case] = "no functions, images or schemas"
@@ -284,6 +350,9 @@ def tearDownModule():
         for case in CASES:
             row = (DONE.get((kind.name, provider, case), "") for provider in MODELS)
             print(f"{case:{width}} | " + " | ".join(f"{cell:13}" for cell in row))
+    print()
+    for name, reason in ABSENT.items():
+        print(f"{name:{width}} | - ({reason})")
 
 
 if __name__ == "__main__":
