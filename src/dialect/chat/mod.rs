@@ -11,6 +11,7 @@ pub mod answer;
 pub mod fields;
 pub mod losses;
 pub mod request;
+pub mod schema;
 
 pub use answer::{Answer, Choice, Finish, Piece, ToolCall};
 pub use losses::{Losses, Refused};

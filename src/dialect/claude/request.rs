@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::model::{Model, Sampling};
 use super::thinking::{self, Plan};
 use super::{PROVIDER, blocks, write};
-use crate::dialect::chat::{Losses, Refused, Request, ResponseFormat, Tool, ToolChoice};
+use crate::dialect::chat::{Losses, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described};
 
 /// Members of other dialects that mean nothing where they have these values.
 pub(in crate::dialect) const NOTHING: [(&str, &[&str]); 6] = [
@@ -206,10 +206,7 @@ fn write_output(
         }
         // The name is only a label, and Claude follows every schema to the letter.
         Some(ResponseFormat::JsonSchema { schema: Some(schema), description, .. }) => {
-            if description.is_some() {
-                losses.cannot("response_format.json_schema.description", PROVIDER)?;
-            }
-            Some(schema)
+            Some(described(schema, description.as_deref()))
         }
     };
     if effort.is_none() && schema.is_none() {
@@ -224,7 +221,7 @@ fn write_output(
         write::name(out, "format");
         out.push(b'{');
         write::string(out, "type", "json_schema");
-        write::raw(out, "schema", schema.get());
+        write::raw(out, "schema", &schema);
         out.push(b'}');
     }
     out.push(b'}');

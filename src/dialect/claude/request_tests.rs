@@ -270,8 +270,9 @@ fn the_form_of_the_answer() {
             "claude-opus-5-5",
             Some(Effort::High),
             form(Some(&*schema), Some("d".into())),
-            json!({"effort": "high", "format": format}),
-            Some("response_format.json_schema.description"),
+            json!({"effort": "high", "format": {"type": "json_schema",
+                "schema": {"description": "d", "type": "object", "additionalProperties": false}}}),
+            None,
         ),
         ("claude-sonnet-4-0", None, form(Some(&*schema), None), Value::Null, Some("response_format")),
     ] {

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::messages::{self, Document};
 use super::{PROVIDER, thinks};
-use crate::dialect::chat::{Effort, Losses, Refused, Request, ResponseFormat, Tool, ToolChoice};
+use crate::dialect::chat::{
+    Effort, Losses, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described,
+};
 use crate::dialect::claude::write;
 use crate::dialect::json::write_string;
 
@@ -153,17 +155,14 @@ fn write_format(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -
             );
         }
         Some(ResponseFormat::JsonSchema { schema, description, .. }) => {
-            if description.is_some() {
-                losses.cannot("response_format.json_schema.description", PROVIDER)?;
-            }
-            *schema
+            schema.map(|schema| described(schema, description.as_deref()))
         }
     };
     write::name(out, "response_format");
     out.push(b'{');
     write::string(out, "type", "json_object");
     if let Some(schema) = schema {
-        write::raw(out, "json_schema", schema.get());
+        write::raw(out, "json_schema", &schema);
     }
     out.push(b'}');
     Ok(())

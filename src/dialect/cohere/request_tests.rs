@@ -136,11 +136,6 @@ fn what_cohere_lacks_is_named() {
             "parallel_tool_calls",
         ),
         (json!({"tools": [tools[0]], "response_format": {"type": "json_object"}}), "response_format"),
-        (
-            json!({"response_format": {"type": "json_schema", "json_schema":
-            {"name": "n", "description": "d", "schema": {"type": "object"}}}}),
-            "response_format.json_schema.description",
-        ),
     ];
     let mut losses = Losses::new(false);
     written(&with(json!({"user": "u"})), PLAIN, &mut losses).unwrap();

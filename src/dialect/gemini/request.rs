@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use super::contents::{write_contents, write_system};
 use super::model::Model;
 use super::write::{Array, Object, plain};
 use crate::dialect::chat::{
-    Effort, Losses, Message, Part, Refused, Request, ResponseFormat, Tool, ToolChoice,
+    Effort, Losses, Message, Part, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described,
 };
 
 /// "Up to 5" (`GenerationConfig.stopSequences`).
@@ -148,28 +147,9 @@ fn write_format(format: Option<&ResponseFormat<'_>>, config: &mut Object<'_>) {
         Some(ResponseFormat::JsonSchema { description, schema, .. }) => {
             config.text("responseMimeType", "application/json");
             let Some(schema) = schema.filter(|schema| schema.get() != "null") else { return };
-            match (description, schema.get().trim_start().strip_prefix('{')) {
-                (Some(description), Some(members)) if !describes_itself(schema) => {
-                    let out = config.key("responseJsonSchema");
-                    let mut object = Object::begin(out);
-                    object.text("description", description);
-                    if !members.trim_start().starts_with('}') {
-                        out.push(b',');
-                    }
-                    out.extend_from_slice(members.as_bytes());
-                }
-                _ => config.raw("responseJsonSchema", schema.get()),
-            }
+            config.raw("responseJsonSchema", &described(schema, description.as_deref()));
         }
     }
-}
-
-fn describes_itself(schema: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Described {
-        description: Option<serde::de::IgnoredAny>,
-    }
-    serde_json::from_str::<Described>(schema.get()).is_ok_and(|schema| schema.description.is_some())
 }
 
 /// `thinkingConfig`: levels from the third generation on, budgets before, by the table of "OpenAI compatibility".

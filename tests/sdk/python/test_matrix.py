@@ -329,9 +329,6 @@ def add(kind, provider, case):
 # Anthropic's clients have no parameter that every release knows for JSON by a schema.
 for provider in MODELS:
     HOLES["anthropic", provider, "json_schema"] = "no such parameter in Messages"
-# LangChain sends a schema's description beside the schema, where OpenAI has it and these have nothing.
-for provider in ("claude", "cohere"):
-    HOLES["langchain", provider, "json_schema"] = "its description is refused"
 for kind in CLIENTS:
     for case in ["tools", "streamed tools", "tool loop", "image", "json_schema", "unicode"]:
         HOLES[kind.name, "replicate", case] = "no functions, images or schemas"
