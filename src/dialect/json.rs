@@ -10,6 +10,7 @@
 
 mod find;
 mod text;
+pub mod write;
 
 use std::fmt;
 

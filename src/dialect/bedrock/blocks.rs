@@ -12,7 +12,8 @@ use super::{PROVIDER, media};
 use crate::dialect::chat::{
     AssistantMessage, Audio, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
 };
-use crate::dialect::claude::{REDACTED, write};
+use crate::dialect::claude::REDACTED;
+use crate::dialect::json::write;
 
 /// The longest id of a call ("ToolUseBlock", `toolUseId`).
 const MOST_ID_BYTES: usize = 64;

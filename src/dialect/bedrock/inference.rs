@@ -10,9 +10,8 @@ use crate::dialect::chat::{Effort, Losses, Refused, Request, ResponseFormat};
 use crate::dialect::claude::{
     model::Sampling,
     thinking::{self, Plan},
-    write,
 };
-use crate::dialect::json::write_string;
+use crate::dialect::json::write;
 
 /// How much is to be thought, and how many tokens to write at most with that.
 #[derive(Clone, Copy, Debug)]
@@ -139,13 +138,7 @@ pub fn write_config(
             losses.cannot("stop", PROVIDER)?;
         }
         if !stops.is_empty() {
-            write::name(out, "stopSequences");
-            out.push(b'[');
-            for stop in stops {
-                write::comma(out);
-                write_string(out, stop);
-            }
-            out.push(b']');
+            write::strings(out, "stopSequences", stops);
         }
         Ok(())
     })

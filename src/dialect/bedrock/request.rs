@@ -6,7 +6,8 @@ use super::inference::{self, Thoughts};
 use super::model::Family;
 use super::{PROVIDER, blocks};
 use crate::dialect::chat::{Losses, Refused, Request, Tool, ToolChoice};
-use crate::dialect::claude::{request as claude, write};
+use crate::dialect::claude::request as claude;
+use crate::dialect::json::write;
 
 /// Members of Converse's own that a client may give, and that go on as they are.
 const OWN: [&str; 3] = ["guardrailConfig", "performanceConfig", "promptVariables"];

@@ -9,8 +9,9 @@ use std::io::Write;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{REDACTED, write};
+use super::REDACTED;
 use crate::dialect::chat::{Answer, Choice, Finish, Malformed, ToolCall};
+use crate::dialect::json::write;
 use crate::dialect::json::write_string;
 use crate::dialect::usage::Usage;
 

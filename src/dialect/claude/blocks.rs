@@ -5,10 +5,11 @@
 
 use serde_json::value::RawValue;
 
-use super::{PROVIDER, REDACTED, write};
+use super::{PROVIDER, REDACTED};
 use crate::dialect::chat::{
     AssistantMessage, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
 };
+use crate::dialect::json::write;
 use crate::dialect::json::write_string;
 use crate::dialect::media::{decode_text, is_text};
 

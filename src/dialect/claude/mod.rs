@@ -12,7 +12,6 @@ pub mod model;
 pub mod request;
 pub mod stream;
 pub(in crate::dialect) mod thinking;
-pub(in crate::dialect) mod write;
 
 use crate::dialect::chat::{Message, Part, Request, Source};
 

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::model::{Model, Sampling};
 use super::thinking::{self, Plan};
-use super::{PROVIDER, blocks, write};
+use super::{PROVIDER, blocks};
 use crate::dialect::chat::{Losses, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described};
+use crate::dialect::json::write;
 
 /// Members of other dialects that mean nothing where they have these values.
 pub(in crate::dialect) const NOTHING: [(&str, &[&str]); 6] = [
@@ -294,13 +295,7 @@ fn write_stop(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> 
     if visible.is_empty() {
         return Ok(());
     }
-    write::name(out, "stop_sequences");
-    out.push(b'[');
-    for stop in visible {
-        write::comma(out);
-        crate::dialect::json::write_string(out, stop);
-    }
-    out.push(b']');
+    write::strings(out, "stop_sequences", visible);
     Ok(())
 }
 

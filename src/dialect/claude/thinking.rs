@@ -5,8 +5,8 @@
 
 use super::PROVIDER;
 use super::model::{Model, Off, Thinking};
-use super::write;
 use crate::dialect::chat::{Effort, Losses, Message, Refused, Request, ToolChoice};
+use crate::dialect::json::write;
 
 /// The least `budget_tokens`.
 const LEAST_BUDGET: u64 = 1024;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::chat::fields::Str;
-use crate::dialect::claude::write;
+use crate::dialect::json::write;
 
 /// A passage and what it rests on.
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::PROVIDER;
 use super::answer::Counts;
 use crate::dialect::chat::{Losses, Malformed, Refused};
-use crate::dialect::claude::write;
+use crate::dialect::json::write;
 use crate::dialect::json::write_string;
 use crate::dialect::translate::embeddings::{Asked, Purpose, Vectors};
 
@@ -46,13 +46,7 @@ pub fn write_request(
         // Which there are, Cohere says.
         Some(Purpose::Other(purpose)) => out.extend_from_slice(purpose.get().as_bytes()),
     }
-    write::name(out, "texts");
-    out.push(b'[');
-    for input in &asked.inputs {
-        write::comma(out);
-        write_string(out, &input.0);
-    }
-    out.push(b']');
+    write::strings(out, "texts", asked.inputs.iter().map(|input| &input.0));
     write::name(out, "embedding_types");
     out.extend_from_slice(if asked.base64 { b"[\"base64\"]" } else { b"[\"float\"]" });
     if let Some(dimensions) = asked.dimensions {

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::dialect::chat::fields::Str;
-use crate::dialect::claude::write;
+use crate::dialect::json::write;
 
 /// What OpenAI says of a token that is as good as impossible.
 const IMPOSSIBLE: f64 = -9999.0;

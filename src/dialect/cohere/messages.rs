@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::dialect::chat::{
     AssistantMessage, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
 };
-use crate::dialect::claude::write;
+use crate::dialect::json::write;
 use crate::dialect::json::write_string;
 use crate::dialect::media::{decode_text, is_text};
 

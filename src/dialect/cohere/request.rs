@@ -10,8 +10,7 @@ use super::{PROVIDER, thinks};
 use crate::dialect::chat::{
     Effort, Losses, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described,
 };
-use crate::dialect::claude::write;
-use crate::dialect::json::write_string;
+use crate::dialect::json::write;
 
 /// "A list of up to 5 strings" (`stop_sequences`).
 const MAX_STOPS: usize = 5;
@@ -252,13 +251,7 @@ fn write_sampling(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>)
     }
     let mut stops = request.stop.iter().filter(|stop| !stop.is_empty()).take(MAX_STOPS).peekable();
     if stops.peek().is_some() {
-        write::name(out, "stop_sequences");
-        out.push(b'[');
-        for stop in stops {
-            write::comma(out);
-            write_string(out, stop);
-        }
-        out.push(b']');
+        write::strings(out, "stop_sequences", stops);
     }
     Ok(())
 }

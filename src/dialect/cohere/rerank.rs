@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 use super::PROVIDER;
 use super::answer::{Counts, text};
 use crate::dialect::chat::{Losses, Malformed, Refused, fields::Str};
-use crate::dialect::claude::write;
-use crate::dialect::json::write_string;
+use crate::dialect::json::write;
 use crate::dialect::translate::rerank::{Asked, Ranked, Ranks};
 
 /// Appends the body that asks for the ranks. Documents are not asked back: version 2 does not return them.
@@ -25,13 +24,7 @@ pub fn write_request(
     out.push(b'{');
     write::string(out, "model", model);
     write::string(out, "query", &asked.query);
-    write::name(out, "documents");
-    out.push(b'[');
-    for document in &asked.documents {
-        write::comma(out);
-        write_string(out, document);
-    }
-    out.push(b']');
+    write::strings(out, "documents", &asked.documents);
     if let Some(top) = asked.top {
         write::plain(out, "top_n", top);
     }

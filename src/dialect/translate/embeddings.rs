@@ -12,8 +12,8 @@ use crate::dialect::{
         fields::{self, Str},
         request::Text,
     },
-    claude::write,
     cohere, gemini,
+    json::write,
     usage::Usage,
     vertex, voyage,
 };

@@ -16,8 +16,8 @@ use crate::dialect::{
         fields::{self, Str},
         request::Text,
     },
-    claude::write,
     cohere,
+    json::write,
     usage::Usage,
     voyage,
 };

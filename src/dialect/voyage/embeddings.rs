@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use crate::dialect::chat::{Losses, Malformed, Refused};
-use crate::dialect::claude::write;
-use crate::dialect::json::write_string;
+use crate::dialect::json::write;
 use crate::dialect::translate::embeddings::{Asked, Purpose, Vectors};
 
 /// Appends the body that asks for an embedding of each input.
@@ -24,13 +23,7 @@ pub fn write_request(
 ) -> Result<(), Refused> {
     out.push(b'{');
     write::string(out, "model", model);
-    write::name(out, "input");
-    out.push(b'[');
-    for input in &asked.inputs {
-        write::comma(out);
-        write_string(out, &input.0);
-    }
-    out.push(b']');
+    write::strings(out, "input", asked.inputs.iter().map(|input| &input.0));
     match asked.purpose {
         None => {}
         Some(Purpose::Document) => write::string(out, "input_type", "document"),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::dialect::json::write_string;
+use super::write_string;
 
 /// A comma where something stands before in the same object or array. No value ends in an opening bracket.
 pub fn comma(out: &mut Vec<u8>) {
@@ -24,6 +24,17 @@ pub fn name(out: &mut Vec<u8>, name: &str) {
 pub fn string(out: &mut Vec<u8>, member: &str, text: &str) {
     name(out, member);
     write_string(out, text);
+}
+
+/// A member that is a list of strings.
+pub fn strings<S: AsRef<str>>(out: &mut Vec<u8>, member: &str, texts: impl IntoIterator<Item = S>) {
+    name(out, member);
+    out.push(b'[');
+    for text in texts {
+        comma(out);
+        write_string(out, text.as_ref());
+    }
+    out.push(b']');
 }
 
 /// A member that is a number, or `true` or `false`.
