@@ -6,11 +6,10 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde_json::value::RawValue;
-
 use super::{PROVIDER, media};
 use crate::dialect::chat::{
     AssistantMessage, Audio, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
+    turns::{needed_arguments, part_name, turns},
 };
 use crate::dialect::claude::REDACTED;
 use crate::dialect::json::write;
@@ -50,14 +49,7 @@ pub fn write_messages(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<
     out.push(b'[');
     let before = out.len();
     let mut writer = Writer { losses, out, names: Vec::new() };
-    let mut said =
-        request.messages.iter().enumerate().filter(|(_, message)| side(message).is_some()).peekable();
-    while let Some(first) = said.next() {
-        let role = side(first.1).unwrap_or_default();
-        let mut turn = vec![first];
-        while let Some(more) = said.next_if(|(_, message)| side(message) == Some(role)) {
-            turn.push(more);
-        }
+    for (role, turn) in turns(&request.messages) {
         writer.turn(role, &turn)?;
     }
     if out.len() == before {
@@ -77,19 +69,6 @@ pub fn has_calls(request: &Request<'_>) -> bool {
         Message::Assistant(said) => !said.calls.is_empty(),
         Message::System(_) | Message::User(_) => false,
     })
-}
-
-/// Whose turn a message belongs to; `None` for instructions.
-fn side(message: &Message<'_>) -> Option<&'static str> {
-    match message {
-        Message::System(_) => None,
-        Message::User(_) | Message::Tool { .. } => Some("user"),
-        Message::Assistant(_) => Some("assistant"),
-    }
-}
-
-fn part_name(at: usize, part: usize) -> String {
-    format!("messages[{at}].content[{part}]")
 }
 
 /// The start of a block: an object with one member, which is an object.
@@ -204,15 +183,7 @@ impl Writer<'_> {
     }
 
     fn call(&mut self, at: usize, call_at: usize, call: &Call<'_>) -> Result<(), Refused> {
-        let arguments = call.arguments.trim();
-        // OpenAI's clients send back what the model wrote, which is nothing where a function takes nothing.
-        let input = if arguments.is_empty() { "{}" } else { arguments };
-        if !input.starts_with('{') || serde_json::from_str::<&RawValue>(input).is_err() {
-            return Losses::refuse(
-                format!("messages[{at}].tool_calls[{call_at}].function.arguments"),
-                "Bedrock needs the arguments of a call to be a JSON object.",
-            );
-        }
+        let input = needed_arguments(call, (at, call_at), "Bedrock")?;
         open(self.out, "toolUse");
         write::string(self.out, "toolUseId", &fitting(&call.id));
         write::string(self.out, "name", &call.name);

@@ -5,7 +5,10 @@
 use super::inference::{self, Thoughts};
 use super::model::Family;
 use super::{PROVIDER, blocks};
-use crate::dialect::chat::{Losses, Refused, Request, Tool, ToolChoice};
+use crate::dialect::chat::{
+    Losses, Refused, Request, Tool, ToolChoice,
+    idle::{IDLE, is_idle},
+};
 use crate::dialect::claude::request as claude;
 use crate::dialect::json::write;
 
@@ -145,12 +148,8 @@ fn write_other(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) ->
     let mut metadata = None;
     for (name, value) in &request.other {
         let value = value.get().trim();
-        let idle = |(known, values): &(&str, &[&str])| {
-            *known == name && (values.is_empty() || values.iter().any(|idle| claude::same(value, idle)))
-        };
         match (name.as_ref(), value) {
-            (_, "null") => {}
-            _ if claude::NOTHING.iter().any(idle) => {}
+            (name, value) if is_idle(IDLE, name, value) => {}
             ("requestMetadata", _) => metadata = Some(value),
             ("service_tier", "\"default\"" | "\"flex\"" | "\"priority\"") => {
                 write::name(out, "serviceTier");

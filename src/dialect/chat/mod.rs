@@ -9,9 +9,11 @@
 
 pub mod answer;
 pub mod fields;
+pub mod idle;
 pub mod losses;
 pub mod request;
 pub mod schema;
+pub mod turns;
 
 pub use answer::{Answer, Choice, Finish, Piece, ToolCall};
 pub use losses::{Losses, Refused};

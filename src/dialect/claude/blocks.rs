@@ -3,11 +3,10 @@
 //! Source: Claude API reference, "Create a Message" (`messages`, `system`); "Handle tool calls" (results stand first
 //! in the turn after the call); "Vision", "PDF support".
 
-use serde_json::value::RawValue;
-
 use super::{PROVIDER, REDACTED};
 use crate::dialect::chat::{
     AssistantMessage, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
+    turns::{needed_arguments, part_name, turns},
 };
 use crate::dialect::json::write;
 use crate::dialect::json::write_string;
@@ -47,14 +46,7 @@ pub fn write_messages(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<
     write::name(out, "messages");
     out.push(b'[');
     let before = out.len();
-    let mut said =
-        request.messages.iter().enumerate().filter(|(_, message)| side(message).is_some()).peekable();
-    while let Some(first) = said.next() {
-        let role = side(first.1).unwrap_or_default();
-        let mut turn = vec![first];
-        while let Some(more) = said.next_if(|(_, message)| side(message) == Some(role)) {
-            turn.push(more);
-        }
+    for (role, turn) in turns(&request.messages) {
         let start = out.len();
         write::comma(out);
         out.push(b'{');
@@ -90,19 +82,6 @@ pub fn write_messages(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<
     }
     out.push(b']');
     Ok(())
-}
-
-/// Whose turn a message belongs to; `None` for instructions.
-fn side(message: &Message<'_>) -> Option<&'static str> {
-    match message {
-        Message::System(_) => None,
-        Message::User(_) | Message::Tool { .. } => Some("user"),
-        Message::Assistant(_) => Some("assistant"),
-    }
-}
-
-fn part_name(at: usize, part: usize) -> String {
-    format!("messages[{at}].content[{part}]")
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
@@ -172,15 +151,7 @@ fn write_assistant(
 }
 
 fn write_call(at: usize, call_at: usize, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let arguments = call.arguments.trim();
-    // OpenAI's clients send back what the model wrote, which is nothing where a function takes nothing.
-    let input = if arguments.is_empty() { "{}" } else { arguments };
-    if !input.starts_with('{') || serde_json::from_str::<&RawValue>(input).is_err() {
-        return Losses::refuse(
-            format!("messages[{at}].tool_calls[{call_at}].function.arguments"),
-            "Claude needs the arguments of a call to be a JSON object.",
-        );
-    }
+    let input = needed_arguments(call, (at, call_at), "Claude")?;
     write::open(out, "tool_use");
     write_id(out, "id", &call.id);
     write::string(out, "name", &call.name);

@@ -9,18 +9,12 @@ use serde_json::value::RawValue;
 use super::model::{Model, Sampling};
 use super::thinking::{self, Plan};
 use super::{PROVIDER, blocks};
-use crate::dialect::chat::{Losses, Refused, Request, ResponseFormat, Tool, ToolChoice, schema::described};
+use crate::dialect::chat::{
+    Losses, Refused, Request, ResponseFormat, Tool, ToolChoice,
+    idle::{IDLE, is_idle},
+    schema::described,
+};
 use crate::dialect::json::write;
-
-/// Members of other dialects that mean nothing where they have these values.
-pub(in crate::dialect) const NOTHING: [(&str, &[&str]); 6] = [
-    ("store", &["false"]),
-    ("stream_options", &[]),
-    ("service_tier", &["\"auto\""]),
-    ("modalities", &["[\"text\"]"]),
-    ("logit_bias", &["{}"]),
-    ("metadata", &["{}"]),
-];
 
 /// Appends the body of a request for `model`, as the provider names it.
 ///
@@ -303,25 +297,15 @@ fn write_stop(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> 
 fn write_other(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Refused> {
     for (name, value) in &request.other {
         let value = value.get().trim();
-        let idle = |(known, values): &(&str, &[&str])| {
-            *known == name && (values.is_empty() || values.iter().any(|idle| same(value, idle)))
-        };
         match (name.as_ref(), value) {
-            (_, "null") => {}
+            (name, value) if is_idle(IDLE, name, value) => {}
             ("cache_control", _) => write::raw(out, "cache_control", value),
             // OpenAI's standard processing is Claude's without what was bought ahead.
             ("service_tier", "\"default\"") => write::string(out, "service_tier", "standard_only"),
-            _ if NOTHING.iter().any(idle) => {}
             _ => losses.cannot(name.to_string(), PROVIDER)?,
         }
     }
     Ok(())
-}
-
-/// Whether two JSON texts are the same but for spaces; for texts without spaces in their strings.
-pub(in crate::dialect) fn same(left: &str, right: &str) -> bool {
-    let seen = |c: &char| !c.is_ascii_whitespace();
-    left.chars().filter(seen).eq(right.chars().filter(seen))
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::dialect::chat::{
     AssistantMessage, Call, File, Image, Losses, Message, Part, Refused, Request, Source,
+    turns::{needed_arguments, object, part_name},
 };
 use crate::dialect::json::write;
 use crate::dialect::json::write_string;
@@ -57,10 +56,6 @@ pub(super) fn write_messages<'r>(
     }
     out.push(b']');
     Ok(files)
-}
-
-fn part_name(at: usize, part: usize) -> String {
-    format!("messages[{at}].content[{part}]")
 }
 
 /// The start of a message.
@@ -226,15 +221,7 @@ fn write_assistant(
 }
 
 fn write_call(at: usize, call_at: usize, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let arguments = call.arguments.trim();
-    // OpenAI's clients send back what the model wrote, which is nothing where a function takes nothing.
-    let arguments = if arguments.is_empty() { "{}" } else { arguments };
-    if !is_object(arguments) {
-        return Losses::refuse(
-            format!("messages[{at}].tool_calls[{call_at}].function.arguments"),
-            "Cohere needs the arguments of a call to be a JSON object.",
-        );
-    }
+    let arguments = needed_arguments(call, (at, call_at), "Cohere")?;
     write::comma(out);
     out.push(b'{');
     write::string(out, "id", &call.id);
@@ -245,10 +232,6 @@ fn write_call(at: usize, call_at: usize, call: &Call<'_>, out: &mut Vec<u8>) -> 
     write::string(out, "arguments", arguments);
     out.extend_from_slice(b"}}");
     Ok(())
-}
-
-fn is_object(text: &str) -> bool {
-    text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// What a function returned. That it failed can be said in words only; that it returned nothing is an empty object,
@@ -264,7 +247,7 @@ fn write_result(
     write::string(out, "tool_call_id", call_id);
     write::name(out, "content");
     match parts {
-        [Part::Text(text)] if !is_error && is_object(text) => write_string(out, text),
+        [Part::Text(text)] if !is_error && object(text).is_some() => write_string(out, text),
         parts => {
             out.push(b'[');
             let before = out.len();

@@ -3,12 +3,13 @@
 //! Source: Gemini API reference, "Caching" (`Content`, `Part`, `Blob`, `FileData`, `FunctionCall`, `FunctionResponse`);
 //! the guides "Function calling", "Thought signatures" and "File input methods".
 
-use serde_json::value::RawValue;
-
 use super::model::Model;
 use super::signature;
 use super::write::{Array, Object};
-use crate::dialect::chat::{AssistantMessage, Call, Image, Losses, Message, Part, Refused, Request, Source};
+use crate::dialect::chat::{
+    AssistantMessage, Call, Image, Losses, Message, Part, Refused, Request, Source,
+    turns::{arguments, object},
+};
 
 /// Files that were uploaded to Google, by the name that the Files API gave them.
 const FILES: &str = "https://generativelanguage.googleapis.com/v1beta/";
@@ -196,18 +197,6 @@ fn find_call<'m, 'a>(messages: &'m [Message<'a>], id: &str) -> Option<((usize, u
         let place = message.calls.iter().position(|call| call.id == id)?;
         Some(((at, place), message.calls.get(place)?))
     })
-}
-
-/// The arguments as a JSON object; a call without any may have no text at all.
-fn arguments<'c>(call: &'c Call<'_>) -> Option<&'c str> {
-    let text = call.arguments.trim();
-    if text.is_empty() { Some("{}") } else { object(text) }
-}
-
-/// `text` if it is a JSON object.
-fn object(text: &str) -> Option<&str> {
-    let text = text.trim();
-    (text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()).then_some(text)
 }
 
 fn write_result(
