@@ -103,7 +103,7 @@ impl Wallet {
         ticket: Option<Ticket>,
         now: Millis,
     ) -> Result<(), Lack> {
-        if ticket.is_some() {
+        if let Some(ticket) = ticket {
             self.release(ticket);
         }
         let there = now < self.valid_until
@@ -113,14 +113,14 @@ impl Wallet {
                 })
             });
         if !there && let Some(lack) = self.lack(takes.clone(), ticket, now) {
-            if let Some(had) = ticket
+            if let Some(ticket) = ticket
                 && (matches!(lack, Lack::Wait(_)) || self.collects(ticket))
             {
-                self.collect(had, takes);
+                self.collect(ticket, takes);
             }
             return Err(lack);
         }
-        if ticket.is_some() && self.collects(ticket) {
+        if ticket.is_some_and(|ticket| self.collects(ticket)) {
             self.collector = None;
         }
         for take in takes {
@@ -135,20 +135,27 @@ impl Wallet {
     /// Whether this request keeps what there is of its limits while it waits for the rest. It should wait on at once,
     /// for the same, or end it with [`Wallet::stop`].
     #[must_use]
-    pub fn collects(&self, ticket: Option<Ticket>) -> bool {
-        self.collector.as_ref().is_some_and(|collector| Some(collector.ticket) == ticket)
+    pub fn collects(&self, ticket: Ticket) -> bool {
+        self.collector.as_ref().is_some_and(|collector| collector.ticket == ticket)
     }
 
-    fn release(&mut self, ticket: Option<Ticket>) {
-        if self.collects(ticket)
-            && let Some(collector) = &mut self.collector
-        {
-            for limit in collector.keeps.drain(..) {
-                if let Some(lease) = self.leases.get_mut(limit as usize) {
-                    lease.release();
-                }
+    /// Makes available what a request keeps that collects.
+    fn release(&mut self, ticket: Ticket) {
+        if self.collects(ticket) {
+            self.release_all();
+        }
+    }
+
+    /// The same of whichever does; the limits that it kept something of.
+    fn release_all(&mut self) -> Vec<LimitId> {
+        let collector = self.collector.as_mut();
+        let kept = collector.map(|collector| std::mem::take(&mut collector.keeps)).unwrap_or_default();
+        for &limit in &kept {
+            if let Some(lease) = self.leases.get_mut(limit as usize) {
+                lease.release();
             }
         }
+        kept
     }
 
     #[cold]
@@ -166,13 +173,11 @@ impl Wallet {
 
     /// Gives up what a request that [collects](Wallet::collects) keeps; adds to `wake` those who can be served now.
     pub fn stop(&mut self, ticket: Ticket, now: Millis, wake: &mut Vec<Ticket>) {
-        if !self.collects(Some(ticket)) {
-            return;
+        if self.collects(ticket) {
+            let kept = self.release_all();
+            self.collector = None;
+            wake.extend(kept.into_iter().filter_map(|limit| self.next(limit, now)));
         }
-        let kept = self.collector.as_ref().map(|collector| collector.keeps.clone()).unwrap_or_default();
-        self.release(Some(ticket));
-        self.collector = None;
-        wake.extend(kept.into_iter().filter_map(|limit| self.next(limit, now)));
     }
 
     /// What stands against `takes`.
@@ -305,7 +310,7 @@ impl Wallet {
                 lease.expect(Ask { need: take.amount, want: take.amount, until, urgent: false });
             }
         }
-        let collects = had.filter(|_| self.collects(had));
+        let collects = had.filter(|&had| self.collects(had));
         let ticket = collects.unwrap_or_else(|| {
             self.tickets += 1;
             self.tickets
@@ -407,7 +412,7 @@ impl Wallet {
     }
 
     fn surrender(&mut self) {
-        self.release(self.collector.as_ref().map(|collector| collector.ticket));
+        self.release_all();
         for limit in self.active.iter() {
             if let (Some(lease), Some(kind)) =
                 (self.leases.get_mut(limit as usize), self.limits.get(limit as usize))
@@ -481,7 +486,7 @@ mod tests {
         assert_eq!(granted(&mut wallet, 0, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Err(Lack::Wait(1)));
         assert_eq!(wallet.leave(0, first, false, 0), None);
-        assert!(wallet.collects(Some(first)));
+        assert!(wallet.collects(first));
         (wallet, first, second)
     }
 
@@ -494,7 +499,7 @@ mod tests {
         assert_eq!(granted(&mut wallet, 1, 5), [first]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(first), 0), Ok(()));
         assert_eq!(wallet.leave(1, first, true, 0), None);
-        assert!(!wallet.collects(Some(first)));
+        assert!(!wallet.collects(first));
         assert_eq!(granted(&mut wallet, 1, 5), [second]);
         assert_eq!(wallet.take([B].into_iter(), Some(second), 0), Ok(()));
     }
@@ -546,7 +551,7 @@ mod tests {
         let (mut wallet, first, second) = one_collects();
         assert_eq!(granted(&mut wallet, 1, 5), [second]);
         assert_eq!(wallet.take([A, B].into_iter(), Some(second), 0), Err(Lack::Wait(0)));
-        assert!(wallet.collects(Some(first)) && !wallet.collects(Some(second)));
+        assert!(wallet.collects(first) && !wallet.collects(second));
         assert_ne!(wallet.wait([A, B].into_iter(), 0, (0, UNTIL), flow(2), Some(second)), second);
     }
 

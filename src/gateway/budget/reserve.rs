@@ -320,7 +320,7 @@ impl Budget {
                     return Ok((key, reservation));
                 };
                 drop(line);
-                if matches!(lacks, Lack::Wait(_)) && self.wallet.borrow().collects(Some(ticket)) {
+                if matches!(lacks, Lack::Wait(_)) && self.wallet.borrow().collects(ticket) {
                     collecting.get_or_insert_with(|| Collecting { budget: self, ticket });
                     (lack, now) = (Lacking::Limit(lacks), self.now());
                     continue;
