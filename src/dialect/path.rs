@@ -2,28 +2,31 @@
 //!
 //! Source: RFC 3986, section 3.3 (`pchar`) and section 2.3 (unreserved characters).
 
+use std::fmt::Write;
+
 /// A name as one segment of a path: whatever stands in it, it neither ends the segment nor the path nor the line.
 #[must_use]
 pub fn segment(name: &str) -> String {
-    encoded(name, b"-._~@")
+    strict(name, b"@")
 }
 
 /// A name of several segments, such as `tunedModels/mine`.
 #[must_use]
 pub fn segments(name: &str) -> String {
-    encoded(name, b"-._~@/")
+    strict(name, b"@/")
 }
 
-fn encoded(name: &str, kept: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let digit = |bits: u8| DIGITS.get(usize::from(bits & 15)).copied().unwrap_or('0');
+/// A name in which only unreserved characters stand for themselves, and those in `kept`: as AWS's SDKs have it, which
+/// escape an `@`.
+#[must_use]
+pub fn strict(name: &str, kept: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.extend(['%', digit(byte >> 4), digit(byte)]);
+            // A string takes all that is written.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -3,32 +3,14 @@
 //! Source: Amazon Bedrock User Guide, "Supported foundation models", "Inference request parameters" of each maker,
 //! "Structured outputs"; Amazon Nova User Guide, "Extended thinking".
 
-use std::fmt::Write;
-
-use crate::dialect::claude;
+use crate::dialect::{claude, path::strict};
 
 /// The path of a request below the API's root. AWS's SDKs escape all but unreserved characters (RFC 3986 section 2.3)
-/// in a model's id: the colons of versions and ARNs and the slashes of profiles. [`crate::dialect::path`]
-/// keeps an `@`, which they do not.
+/// in a model's id: the colons of versions and ARNs and the slashes of profiles.
 #[must_use]
 pub fn path(model: &str, stream: bool) -> String {
-    let mut path = String::with_capacity(model.len() + 32);
-    path.push_str("/model/");
-    for byte in model.bytes() {
-        if is_unreserved(byte) {
-            path.push(char::from(byte));
-        } else {
-            // A string takes all that is written.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path.push_str(if stream { "/converse-stream" } else { "/converse" });
-    path
-}
-
-/// Whether a byte stands for itself in a path (RFC 3986 section 2.3).
-pub(super) fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    let end = if stream { "converse-stream" } else { "converse" };
+    format!("/model/{}/{end}", strict(model, b""))
 }
 
 /// Whose model it is, as far as that decides what it takes.

@@ -8,8 +8,8 @@ use super::{PROVIDER, blocks};
 use crate::dialect::chat::{
     Losses, Refused, Request, Tool, ToolChoice,
     idle::{IDLE, is_idle},
+    schema::write_parameters,
 };
-use crate::dialect::claude::request as claude;
 use crate::dialect::json::write;
 
 /// Members of Converse's own that a client may give, and that go on as they are.
@@ -130,7 +130,7 @@ fn write_tool(
     write::name(out, "inputSchema");
     out.push(b'{');
     write::name(out, "json");
-    claude::write_schema(at, tool, out)?;
+    write_parameters(at, tool, out)?;
     out.push(b'}');
     if tool.strict == Some(true) {
         if family.is_structured() {

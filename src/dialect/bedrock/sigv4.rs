@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use ring::{digest, hmac};
 
-use super::model::is_unreserved;
+use crate::dialect::path::strict;
 
 /// Who signs.
 #[derive(Clone, Copy)]
@@ -117,14 +117,7 @@ fn write_path(out: &mut String, path: &str) {
     if path.is_empty() {
         out.push('/');
     }
-    for byte in path.bytes() {
-        if byte == b'/' || is_unreserved(byte) {
-            out.push(char::from(byte));
-        } else {
-            // A string takes all that is written.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
+    out.push_str(&strict(path, b"/"));
 }
 
 fn write_hex(out: &mut String, bytes: &[u8]) {

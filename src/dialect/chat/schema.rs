@@ -1,10 +1,11 @@
-//! The JSON Schema of an answer, for dialects that take a schema and nothing beside it.
+//! JSON Schemas of answers and of functions' arguments, for dialects that want more within them than OpenAI's.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::{Losses, Refused, Tool};
 use crate::dialect::json::write_string;
 
 /// `schema` with what OpenAI's clients say beside it: its `description` goes to where JSON Schema has a place for it
@@ -19,10 +20,7 @@ pub fn described<'a>(schema: &'a RawValue, description: Option<&str>) -> Cow<'a,
     let mut out = Vec::with_capacity(schema.get().len() + description.len() + 20);
     out.extend_from_slice(b"{\"description\":");
     write_string(&mut out, description);
-    if !members.trim_start().starts_with('}') {
-        out.push(b',');
-    }
-    out.extend_from_slice(members.as_bytes());
+    write_rest(members, &mut out);
     String::from_utf8(out).map_or_else(|_| schema.get().into(), Cow::Owned)
 }
 
@@ -32,6 +30,49 @@ fn describes_itself(schema: &RawValue) -> bool {
         description: Option<serde::de::IgnoredAny>,
     }
     serde_json::from_str::<Described>(schema.get()).is_ok_and(|schema| schema.description.is_some())
+}
+
+/// Ends an object that has a member already with those of another, whose text behind its bracket this is.
+fn write_rest(members: &str, out: &mut Vec<u8>) {
+    if !members.trim_start().starts_with('}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(members.as_bytes());
+}
+
+/// Appends the schema of a function's arguments, which always says that it is of an object: of one that takes nothing
+/// too.
+///
+/// # Errors
+/// Where it is no schema of an object.
+pub fn write_parameters(at: usize, tool: &Tool<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let schema = tool.parameters.map_or("null", RawValue::get).trim();
+    if schema == "null" {
+        out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}");
+    } else {
+        let Ok(read) = serde_json::from_str::<Schema<'_>>(schema) else {
+            return Losses::refuse(
+                format!("tools[{at}].function.parameters"),
+                "The parameters of a function must be a JSON Schema of an object.",
+            );
+        };
+        match (read.kind, schema.strip_prefix('{')) {
+            // OpenAI takes a schema that does not say it is of an object, others do not.
+            (None, Some(members)) => {
+                out.extend_from_slice(b"{\"type\":\"object\"");
+                write_rest(members, out);
+            }
+            _ => out.extend_from_slice(schema.as_bytes()),
+        }
+    }
+    Ok(())
+}
+
+/// What has to be known of a schema.
+#[derive(Deserialize)]
+struct Schema<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
 }
 
 #[cfg(test)]

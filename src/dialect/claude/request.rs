@@ -3,16 +3,13 @@
 //! Source: Claude API reference, "Create a Message" (body parameters); "Structured outputs"; "Tool use"
 //! (`tool_choice`, `strict`, parallel tool use).
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::model::{Model, Sampling};
 use super::thinking::{self, Plan};
 use super::{PROVIDER, blocks};
 use crate::dialect::chat::{
     Losses, Refused, Request, ResponseFormat, Tool, ToolChoice,
     idle::{IDLE, is_idle},
-    schema::described,
+    schema::{described, write_parameters},
 };
 use crate::dialect::json::write;
 
@@ -121,7 +118,7 @@ fn write_tool(
         write::string(out, "description", description);
     }
     write::name(out, "input_schema");
-    write_schema(at, tool, out)?;
+    write_parameters(at, tool, out)?;
     if tool.strict == Some(true) {
         if takes.structured {
             write::plain(out, "strict", true);
@@ -131,44 +128,6 @@ fn write_tool(
     }
     out.push(b'}');
     Ok(())
-}
-
-/// Appends the schema of a function's arguments, which always says that it is of an object: of one that takes nothing
-/// too.
-///
-/// # Errors
-/// Where it is no schema of an object.
-pub(in crate::dialect) fn write_schema(at: usize, tool: &Tool<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let schema = tool.parameters.map_or("null", RawValue::get).trim();
-    if schema == "null" {
-        out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}");
-    } else {
-        let Ok(read) = serde_json::from_str::<Schema<'_>>(schema) else {
-            return Losses::refuse(
-                format!("tools[{at}].function.parameters"),
-                "The parameters of a function must be a JSON Schema of an object.",
-            );
-        };
-        match (read.kind, schema.strip_prefix('{')) {
-            // OpenAI takes a schema that does not say it is of an object, Claude does not.
-            (None, Some(members)) => {
-                out.extend_from_slice(b"{\"type\":\"object\"");
-                if !members.trim_start().starts_with('}') {
-                    out.push(b',');
-                }
-                out.extend_from_slice(members.as_bytes());
-            }
-            _ => out.extend_from_slice(schema.as_bytes()),
-        }
-    }
-    Ok(())
-}
-
-/// What has to be known of a schema.
-#[derive(Deserialize)]
-struct Schema<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<&'a RawValue>,
 }
 
 /// `output_config`: the effort, and the form of the answer.

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use coo_shards::budget::home::fnv1a;
+
 use crate::dialect::chat::Effort;
 
 /// Whose ways.
@@ -103,10 +105,8 @@ impl Family {
         if self != Self::Mistral || fits {
             return Cow::Borrowed(id);
         }
-        // FNV-1a: what is wanted is only that two ids of one conversation do not become one.
-        let mut rest = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        // What is wanted is only that two ids of one conversation do not become one.
+        let mut rest = fnv1a(id);
         let mut made = String::with_capacity(CALL_ID_CHARS);
         for _ in 0..CALL_ID_CHARS {
             let at = usize::try_from(rest % ALPHABET.len() as u64).unwrap_or_default();
