@@ -1,0 +1,91 @@
+//! Bodies that clients send.
+
+use coo_llm::dialect::{
+    chat::Request,
+    claude, estimate,
+    openai::{chat::Family, form, request, splice::Splice},
+    translate::{self, Rules},
+};
+
+use crate::{Endpoint, WIRES, Wire, chosen, must_be_json};
+
+const FAMILIES: [Family; 5] =
+    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Open];
+/// What Bedrock takes depends on whose model it is.
+const MODELS: [&str; 4] = [
+    "m/n",
+    "anthropic.claude-sonnet-4-5-v1:0",
+    "global.anthropic.claude-opus-5-5",
+    "amazon.nova-2-lite-v1:0",
+];
+
+/// A chat, to every provider.
+pub fn request(endpoint: Endpoint, body: &[u8]) {
+    pass_on(endpoint, body);
+    if endpoint == Endpoint::Messages
+        && let Ok(counted) = claude::inbound::read_count(body)
+    {
+        estimate::chat_tokens(&counted);
+    }
+    if let Ok(chat) = translate::chat(endpoint, body) {
+        estimate::chat_tokens(&chat);
+        write(endpoint, Some(&chat), body);
+    }
+}
+
+/// Embeddings, then ranks.
+pub fn vectors(body: &[u8]) {
+    for endpoint in [Endpoint::Embeddings, Endpoint::Rerank] {
+        pass_on(endpoint, body);
+        write(endpoint, None, body);
+    }
+}
+
+/// A form with sound in it. What stands before the first line's end is the Content-Type.
+pub fn form(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (kind, body) = data.split_at(end);
+    if let Ok(facts) = form::scan(body.get(1..).unwrap_or_default(), kind) {
+        let mut out = Vec::new();
+        Splice::form(body.get(1..).unwrap_or_default(), &facts, "another").write_into(&mut out);
+    }
+}
+
+/// As it is, with the model's name replaced.
+fn pass_on(endpoint: Endpoint, body: &[u8]) {
+    let Ok(facts) = request::scan(body, endpoint) else { return };
+    for ask_usage in [false, true] {
+        let mut out = Vec::new();
+        let splice = Splice::new(
+            body,
+            &facts,
+            "another",
+            ask_usage && facts.stream && endpoint == Endpoint::ChatCompletions,
+        );
+        splice.write_into(&mut out);
+        assert_eq!(out.len(), splice.len());
+        must_be_json(&out);
+        let again = request::scan(&out, endpoint).expect("what goes on can be read again");
+        assert_eq!(again.model(&out), "another");
+    }
+}
+
+fn write(endpoint: Endpoint, chat: Option<&Request<'_>>, body: &[u8]) {
+    let pick = chosen(body, 60);
+    for wire in WIRES.into_iter().filter(|wire| wire.serves(endpoint) && !wire.is_spoken_at(endpoint)) {
+        let rules = Rules {
+            provider: "p",
+            drop: pick % 2 == 0,
+            max_tokens: 4096,
+            ask_usage: pick % 3 == 0,
+            max_completion_tokens: pick % 4 == 0,
+            family: FAMILIES[pick % FAMILIES.len()],
+            vertex: pick % 3 == 1 && wire != Wire::OpenAi,
+        };
+        let mut out = Vec::new();
+        let model = MODELS[pick % MODELS.len()];
+        if translate::request((endpoint, chat), body, wire, model, rules, &mut out).is_ok() {
+            must_be_json(&out);
+        }
+    }
+}
