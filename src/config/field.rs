@@ -31,12 +31,6 @@ impl<'a> Section<'a> {
         Field::new(cx, String::new(), root, root.at).section()
     }
 
-    /// The mappings of a document that is a list of them.
-    pub(super) fn items_of(cx: &'a Context<'a>, root: &'a Node) -> Vec<Self> {
-        let items = Field::new(cx, String::new(), root, root.at).items();
-        items.iter().filter_map(Field::section).collect()
-    }
-
     /// A document of nothing.
     pub(super) fn empty(cx: &'a Context<'a>) -> Self {
         let at = Span { line: 1, column: 1, ..Span::default() };

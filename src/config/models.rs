@@ -1,30 +1,19 @@
-//! The table of models that is compiled in: `models.yaml`, which says how to update it.
+//! The table of models that is compiled in: `models.toml`, which says how to update it.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use super::context::Context;
-use super::diagnostic::Diagnostic;
-use super::field::Section;
-use super::limits::MAX_PRICE_USD;
-use super::money::MicroUsdPerMillion;
-use super::prices::{Names, Price, Rates};
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::money::{MicroUsd, MicroUsdPerMillion};
+use super::prices::{Given, Names, Price};
 use super::provider::ProviderType;
-use super::source::Source;
-use super::yaml;
-
-/// Most tokens of a context or an answer; a slip of a digit in the table is found with it.
-const MAX_TOKENS: u64 = 100_000_000;
-
-/// The keys of prices: input, cached input, what is written to the cache, output.
-const PRICES: [&str; 4] = ["input", "cached_input", "cache_write", "output"];
 
 /// What is known of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Tokens of prompt and answer together.
-    pub context: u64,
+    pub context: Option<u64>,
     /// Tokens of an answer, where that has a bound of its own.
     pub max_output: Option<u64>,
     /// What a prompt may hold.
@@ -33,14 +22,11 @@ pub struct Model {
     pub writes: Vec<Modality>,
     /// What it costs.
     pub price: Price,
-    /// The part of the price that the provider's batch API asks, in millionths.
-    pub batch: Option<u64>,
-    /// The day this was looked up, as `YYYY-MM-DD`.
-    pub as_of: String,
 }
 
 /// A kind of content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names say it
 pub enum Modality {
     Text,
@@ -53,33 +39,89 @@ pub enum Modality {
 }
 
 impl Modality {
-    const NAMES: [(&'static str, Self); 7] = [
-        ("text", Self::Text),
-        ("image", Self::Image),
-        ("file", Self::File),
-        ("audio", Self::Audio),
-        ("video", Self::Video),
-        ("embeddings", Self::Embeddings),
-        ("scores", Self::Scores),
-    ];
-
     /// Its name, as in the table.
     #[must_use]
     pub fn name(self) -> &'static str {
-        // Every kind has a row (a test says so).
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::File => "file",
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Embeddings => "embeddings",
+            Self::Scores => "scores",
+        }
+    }
+}
+
+/// The models of a type of provider, as the table has them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    /// Where the provider tells its prices: for those who update the table.
+    #[cfg_attr(not(test), allow(dead_code))]
+    source: String,
+    models: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    context: Option<u64>,
+    max_output: Option<u64>,
+    reads: Vec<Modality>,
+    writes: Vec<Modality>,
+    input: Option<Usd>,
+    cached_input: Option<Usd>,
+    cache_write: Option<Usd>,
+    output: Option<Usd>,
+    above: Option<Above>,
+    audio_minute: Option<Usd>,
+    thousand_searches: Option<Usd>,
+    /// The part of the price that the provider's batch API asks. There is no such API here yet.
+    #[cfg_attr(not(test), allow(dead_code))]
+    batch: Option<f64>,
+    #[cfg_attr(not(test), allow(dead_code))]
+    as_of: toml::value::Datetime,
+    #[serde(default)]
+    #[allow(dead_code)]
+    second_hand: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Above {
+    tokens: u64,
+    input: Usd,
+    cached_input: Option<Usd>,
+    cache_write: Option<Usd>,
+    output: Option<Usd>,
+}
+
+/// Dollars with at most six decimals.
+#[derive(Clone, Copy, Debug)]
+struct Usd(u64);
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let micro = f64::deserialize(deserializer)? * 1e6;
+        let whole = micro.round();
+        if !(0.0..1e12).contains(&whole) || (micro - whole).abs() > 1e-3 {
+            return Err(D::Error::custom("a price has at most six decimals"));
+        }
+        Ok(Self(whole as u64))
     }
 }
 
 struct Table {
     by_type: HashMap<ProviderType, Names<Model>>,
     none: Names<Model>,
-    /// What is wrong with it: nothing, as a test says.
-    #[cfg_attr(not(test), allow(dead_code))]
-    problems: Vec<Diagnostic>,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("models.yaml")));
+const TEXT: &str = include_str!("models.toml");
+
+// Nothing is wrong with it, as a test says.
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(read(TEXT).unwrap_or_default()));
 
 /// The models that are known of a type of provider.
 #[must_use]
@@ -95,26 +137,20 @@ pub fn max_output_tokens(kind: ProviderType, model: &str) -> Option<u64> {
     of(kind).get(model)?.max_output
 }
 
+fn read(text: &str) -> Result<BTreeMap<String, Group>, toml::de::Error> {
+    toml::from_str(text)
+}
+
 impl Table {
-    fn read(text: &str) -> Self {
-        let (source, parsed) = (Source::new("models.yaml", text), yaml::parse(text));
-        let cx = Context::new(&source, Path::new(""));
-        for problem in &parsed.problems {
-            cx.error(problem.at, "", problem.message.clone(), None);
-        }
+    fn new(groups: BTreeMap<String, Group>) -> Self {
         let mut by_type: HashMap<ProviderType, Names<Model>> = HashMap::new();
-        for group in parsed.root.iter().flat_map(|root| Section::items_of(&cx, root)) {
-            let Some(kind) = group.choice("type", &ProviderType::choices()) else { continue };
+        for (kind, group) in groups {
+            let Some((_, kind)) = ProviderType::choices().into_iter().find(|(name, _)| *name == kind) else {
+                continue;
+            };
             let names = by_type.entry(kind).or_default();
-            for field in group.get("models").map(|models| models.items()).unwrap_or_default() {
-                let Some(section) = field.section() else { continue };
-                let Some((name, model)) = section.text("model").zip(model(&section)) else {
-                    field.error("an incomplete entry", None);
-                    continue;
-                };
-                if !names.add(&name, model) {
-                    field.error("a name that stands here already", None);
-                }
+            for (name, entry) in group.models {
+                names.add(&name, entry.model());
             }
         }
         // Vertex AI has Google's models and Anthropic's.
@@ -123,122 +159,90 @@ impl Table {
             vertex.extend(by_type.get(&kind));
         }
         by_type.insert(ProviderType::Vertex, vertex);
-        Self { by_type, none: Names::default(), problems: cx.into_diagnostics() }
+        Self { by_type, none: Names::default() }
     }
 }
 
-fn model(section: &Section<'_>) -> Option<Model> {
-    let tokens = |section: &Section<'_>, key: &str| section.get(key)?.integer(1..=MAX_TOKENS);
-    let modalities = |key: &str| -> Vec<Modality> {
-        let items = section.get(key).map(|field| field.items()).unwrap_or_default();
-        items.iter().filter_map(|item| item.choice(&Modality::NAMES)).collect()
-    };
-    let above = section.section("above");
-    let above = match rates(&above, PRICES) {
-        Some(rates) => Some((tokens(&above, "tokens")?, rates)),
-        None => None,
-    };
-    Some(Model {
-        context: tokens(section, "context")?,
-        max_output: tokens(section, "max_output"),
-        reads: modalities("reads"),
-        writes: modalities("writes"),
-        price: Price { usual: rates(section, PRICES)?, above },
-        batch: section.get("batch").and_then(|field| field.micro_units(1)),
-        as_of: section.text("as_of")?,
-    })
-}
-
-/// Prices under these keys, for input, cached input, what is written to the cache, and output; `None` where there is
-/// none of them. Cached tokens and those written cost as others do where nothing is said of them.
-pub(super) fn rates(section: &Section<'_>, keys: [&str; 4]) -> Option<Rates> {
-    let price = |key: &str| section.get(key)?.micro_units(MAX_PRICE_USD).map(MicroUsdPerMillion);
-    let [input, cached_input, cache_write, output] = keys.map(price);
-    input.or(cached_input).or(cache_write).or(output)?;
-    let input = input.unwrap_or_default();
-    Some(Rates {
-        input,
-        cached_input: cached_input.unwrap_or(input),
-        cache_write: cache_write.unwrap_or(input),
-        output: output.unwrap_or_default(),
-    })
+impl Entry {
+    fn model(self) -> Model {
+        let tokens = |price: Option<Usd>| price.map(|Usd(micro)| MicroUsdPerMillion(micro));
+        let usual = Given {
+            input: tokens(self.input),
+            cached_input: tokens(self.cached_input),
+            cache_write: tokens(self.cache_write),
+            output: tokens(self.output),
+            audio_minute: self.audio_minute.map(|Usd(micro)| MicroUsd(micro)),
+            search: self.thousand_searches.map(|Usd(micro)| MicroUsd(micro / 1000)),
+        };
+        let above = self.above.map(|above| {
+            let given = Given {
+                input: Some(MicroUsdPerMillion(above.input.0)),
+                cached_input: tokens(above.cached_input),
+                cache_write: tokens(above.cache_write),
+                output: tokens(above.output),
+                ..usual
+            };
+            (above.tokens, given.rates())
+        });
+        Model {
+            context: self.context,
+            max_output: self.max_output,
+            reads: self.reads,
+            writes: self.writes,
+            price: Price { usual: usual.rates(), above },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::yaml::{Node, Value};
-
-    fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-        let Value::Map(entries) = &node.value else { return None };
-        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
-    }
-
-    fn items(node: Option<&Node>) -> &[Node] {
-        match node.map(|node| &node.value) {
-            Some(Value::List(items)) => items,
-            _ => &[],
-        }
-    }
-
-    fn text<'a>(node: &'a Node, key: &str) -> &'a str {
-        match child(node, key).map(|node| &node.value) {
-            Some(Value::Scalar(scalar)) => &scalar.text,
-            _ => "",
-        }
-    }
+    use crate::config::prices::Rates;
 
     #[test]
     fn nothing_is_wrong_with_the_table_and_its_entries_are_sorted() {
-        let problems: Vec<String> = TABLE.problems.iter().map(ToString::to_string).collect();
-        assert!(problems.is_empty(), "{problems:?}");
-        const KEYS: [&str; 13] = [
-            "model",
-            "context",
-            "max_output",
-            "reads",
-            "writes",
-            "input",
-            "cached_input",
-            "cache_write",
-            "output",
-            "above",
-            "batch",
-            "as_of",
-            "second_hand",
-        ];
-        let root = yaml::parse(include_str!("models.yaml")).root;
-        let groups = items(root.as_ref());
+        let groups = read(TEXT).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(
             groups.len() + 1,
             TABLE.by_type.len(),
-            "each type once, and that which has those of two others"
+            "each group is a type, and there is that which has those of two others"
         );
-        for group in groups {
-            assert!(text(group, "source").starts_with("https://"));
-            let models = items(child(group, "models"));
-            let names: Vec<&str> = models.iter().map(|model| text(model, "model")).collect();
-            assert!(names.is_sorted() && !names.is_empty(), "{names:?}");
-            for model in models {
-                let Value::Map(entries) = &model.value else { unreachable!() };
-                let unknown = entries.iter().find(|entry| !KEYS.contains(&entry.key.as_str()));
-                assert!(unknown.is_none(), "{:?}", unknown.map(|entry| &entry.key));
-            }
+        for group in groups.values() {
+            assert!(group.source.starts_with("https://") && !group.models.is_empty());
+        }
+        let names: Vec<&str> =
+            TEXT.lines().map(|line| line.split(" = ").next().unwrap_or_default()).collect();
+        for pair in names.windows(2).filter(|pair| pair.iter().all(|name| name.starts_with('"'))) {
+            assert!(pair[0] < pair[1], "{pair:?}");
         }
     }
 
     #[test]
     fn every_entry_is_plausible() {
-        for (kind, names) in &TABLE.by_type {
-            for (name, model) in names.all() {
-                let at = format!("{} {name}: {model:?}", kind.name());
-                assert!((500..=2_000_000).contains(&model.context), "{at}");
-                assert!(model.max_output.is_none_or(|most| (1000..=model.context).contains(&most)), "{at}");
-                assert!(model.reads.contains(&Modality::Text) && !model.writes.is_empty(), "{at}");
+        for (kind, group) in read(TEXT).unwrap_or_default() {
+            for (name, entry) in group.models {
+                let at = format!("{kind} {name}: {entry:?}");
+                assert!(entry.batch.is_none_or(|batch| (0.1..1.0).contains(&batch)), "{at}");
+                let date = entry.as_of.date.filter(|_| entry.as_of.time.is_none());
+                assert!(date.is_some_and(|date| (2024..=2100).contains(&date.year)), "{at}");
+                let model = entry.model();
+                assert!(!model.reads.is_empty() && !model.writes.is_empty(), "{at}");
+                let Some(context) = model.context else {
+                    assert!(model.reads == [Modality::Audio] && model.price.usual.audio_minute.0 > 0, "{at}");
+                    continue;
+                };
+                assert!((500..=2_000_000).contains(&context), "{at}");
+                assert!(model.max_output.is_none_or(|most| (1000..=context).contains(&most)), "{at}");
+                assert!(model.reads.contains(&Modality::Text), "{at}");
                 let speaks = model.writes.contains(&Modality::Text);
-                for Rates { input, cached_input, cache_write, output } in
+                for rates in
                     [Some(model.price.usual), model.price.above.map(|(_, rates)| rates)].into_iter().flatten()
                 {
+                    if rates.search.0 > 0 {
+                        assert!(rates.search.0 <= 10_000 && rates.input.0 == 0, "{at}");
+                        continue;
+                    }
+                    let Rates { input, cached_input, cache_write, output, .. } = rates;
                     // From the cheapest embeddings to the dearest reasoning.
                     assert!((10_000..=150_000_000).contains(&input.0), "{at}");
                     assert!(cached_input <= input && cached_input.0 > 0, "{at}");
@@ -249,10 +253,17 @@ mod tests {
                 if let Some((tokens, rates)) = model.price.above {
                     assert!(tokens < 1_000_000 && rates.input > model.price.usual.input, "{at}");
                 }
-                assert!(model.batch.is_none_or(|batch| (100_000..1_000_000).contains(&batch)), "{at}");
-                let date: Vec<u32> = model.as_of.split('-').filter_map(|part| part.parse().ok()).collect();
-                assert!(matches!(date[..], [2024..=2100, 1..=12, 1..=31]) && model.as_of.len() == 10, "{at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_price_is_exact() {
+        for (text, micro) in
+            [("0.006", Some(6_000)), ("2", Some(2_000_000)), ("0.0000001", None), ("-1", None)]
+        {
+            let read: Result<BTreeMap<String, Usd>, _> = toml::from_str(&format!("a = {text}"));
+            assert_eq!(read.ok().and_then(|read| read.get("a").map(|usd| usd.0)), micro, "{text}");
         }
     }
 
@@ -269,15 +280,13 @@ mod tests {
             (OpenAi, "gpt-4o-2024-11-20", Some(16_384)),
             (OpenAi, "gpt-4o-2024-05-13", Some(4096)),
             (OpenAi, "text-embedding-3-small", None),
+            (OpenAi, "whisper-1", None),
             (Custom, "gpt-4o", None),
             (Azure, "gpt-4o-2024-11-20", Some(16_384)),
             (Vertex, "claude-sonnet-4-5@20250929", Some(64_000)),
             (Vertex, "gemini-2.5-pro", Some(65_536)),
         ] {
             assert_eq!(max_output_tokens(kind, name), most, "{name}");
-        }
-        for (name, kind) in Modality::NAMES {
-            assert_eq!(kind.name(), name);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::models::{self, Model};
-use super::money::MicroUsdPerMillion;
+use super::money::{MicroUsd, MicroUsdPerMillion};
 use super::provider::{Pricing, ProviderType};
 
 /// Prices of one kind of request.
@@ -17,6 +17,45 @@ pub struct Rates {
     pub cache_write: MicroUsdPerMillion,
     /// For tokens received.
     pub output: MicroUsdPerMillion,
+    /// For a minute of sound, of which a provider counts the seconds and no tokens.
+    pub audio_minute: MicroUsd,
+    /// For a search, which is what Cohere counts of reranking.
+    pub search: MicroUsd,
+}
+
+/// Prices as somebody gives them, who need not give all.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // as in `Rates`
+pub struct Given {
+    pub input: Option<MicroUsdPerMillion>,
+    pub cached_input: Option<MicroUsdPerMillion>,
+    pub cache_write: Option<MicroUsdPerMillion>,
+    pub output: Option<MicroUsdPerMillion>,
+    pub audio_minute: Option<MicroUsd>,
+    pub search: Option<MicroUsd>,
+}
+
+impl Given {
+    /// Whether none is given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let tokens = self.input.or(self.cached_input).or(self.cache_write).or(self.output);
+        tokens.is_none() && self.audio_minute.or(self.search).is_none()
+    }
+
+    /// What it costs then: cached tokens and those written as others do where nothing is said of them.
+    #[must_use]
+    pub fn rates(self) -> Rates {
+        let input = self.input.unwrap_or_default();
+        Rates {
+            input,
+            cached_input: self.cached_input.unwrap_or(input),
+            cache_write: self.cache_write.unwrap_or(input),
+            output: self.output.unwrap_or_default(),
+            audio_minute: self.audio_minute.unwrap_or_default(),
+            search: self.search.unwrap_or_default(),
+        }
+    }
 }
 
 /// What a model costs.
@@ -90,12 +129,6 @@ impl<T> Names<T> {
             self.exact.extend(others.exact.iter().map(|(name, thing)| (name.clone(), thing.clone())));
             self.dated.extend(others.dated.iter().map(|(name, thing)| (name.clone(), thing.clone())));
         }
-    }
-
-    /// All of them, each with its name as it was added but for the `*`.
-    #[cfg(test)]
-    pub(super) fn all(&self) -> impl Iterator<Item = (&String, &T)> {
-        self.exact.iter().chain(&self.dated)
     }
 
     fn is_empty(&self) -> bool {

@@ -29,6 +29,8 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// Seconds of sound, where the provider counts those instead of tokens.
     pub seconds: u64,
+    /// Searches, where the provider counts those of reranking.
+    pub searches: u64,
 }
 
 impl Usage {
@@ -154,7 +156,7 @@ impl PicoUsd {
     }
 }
 
-/// Prices of tokens, in micro-USD per million of them.
+/// Prices of tokens, in micro-USD per million of them, and of what is counted instead, in micro-USD.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenPrices {
     /// For tokens read.
@@ -165,20 +167,32 @@ pub struct TokenPrices {
     pub cache_write: u64,
     /// For tokens written.
     pub output: u64,
+    /// For a minute of sound.
+    pub audio_minute: u64,
+    /// For a search.
+    pub search: u64,
 }
 
 /// What a request cost: [`Usage::prompt_tokens`] at the input price, the cached
-/// ones among them and those written to the cache at theirs, and [`Usage::output_tokens`] at the output price.
-/// Exact.
+/// ones among them and those written to the cache at theirs, and [`Usage::output_tokens`] at the output price; or seconds
+/// of sound, or searches. Exact, but for a part of a pico-dollar of a second.
 pub fn cost(usage: &Usage, prices: &TokenPrices) -> PicoUsd {
     let part = |tokens: u64, price: u64| PicoUsd(u128::from(tokens) * u128::from(price));
     // A provider that counts more cached tokens than there were counts wrongly.
     let cached = usage.cached_tokens.min(usage.prompt_tokens);
     let written = usage.cache_write_tokens.min(usage.prompt_tokens - cached);
-    part(usage.prompt_tokens - cached - written, prices.input)
+    let tokens = part(usage.prompt_tokens - cached - written, prices.input)
         + part(cached, prices.cached_input)
         + part(written, prices.cache_write)
-        + part(usage.output_tokens(), prices.output)
+        + part(usage.output_tokens(), prices.output);
+    if usage.seconds == 0 && usage.searches == 0 {
+        return tokens;
+    }
+    const PICO: u128 = 1_000_000;
+    let counted = |count: u64, micro: u64| (u128::from(count) * u128::from(micro)).saturating_mul(PICO);
+    tokens
+        + PicoUsd(counted(usage.seconds, prices.audio_minute) / 60)
+        + PicoUsd(counted(usage.searches, prices.search))
 }
 
 impl Add for PicoUsd {
@@ -427,7 +441,7 @@ mod tests {
             cached_tokens: cached,
             cache_write_tokens: 0,
             reasoning_tokens: reasoning,
-            seconds: 0,
+            ..Usage::default()
         })
     }
 
@@ -508,8 +522,13 @@ mod tests {
     fn money_is_exact() {
         let usage = of(19, 10, 29, 0, 0).unwrap();
         // 0.15 and 0.60 dollars per million tokens.
-        let prices =
-            TokenPrices { input: 150_000, cached_input: 75_000, cache_write: 187_500, output: 600_000 };
+        let prices = TokenPrices {
+            input: 150_000,
+            cached_input: 75_000,
+            cache_write: 187_500,
+            output: 600_000,
+            ..TokenPrices::default()
+        };
         let cost = super::cost(&usage, &prices);
         assert_eq!(cost, PicoUsd(19 * 150_000 + 10 * 600_000));
         assert_eq!(cost.to_string(), "0.00000885");
@@ -534,9 +553,20 @@ mod tests {
             assert_eq!(PicoUsd(pico).micro_usd(), micro);
         }
         let most = of(u64::MAX, u64::MAX, u64::MAX, 0, 0).unwrap();
-        let dear =
-            TokenPrices { input: u64::MAX, cached_input: u64::MAX, cache_write: u64::MAX, output: u64::MAX };
+        let dear = TokenPrices {
+            input: u64::MAX,
+            cached_input: u64::MAX,
+            cache_write: u64::MAX,
+            output: u64::MAX,
+            audio_minute: u64::MAX,
+            search: u64::MAX,
+        };
         assert_eq!(super::cost(&most, &dear), PicoUsd(u128::MAX));
+        let sound = Usage { seconds: 90, ..Usage::default() };
+        let by_minute = TokenPrices { audio_minute: 6_000, search: 2_000, ..TokenPrices::default() };
+        assert_eq!(super::cost(&sound, &by_minute).to_string(), "0.009");
+        let searches = Usage { searches: 3, ..Usage::default() };
+        assert_eq!(super::cost(&searches, &by_minute).to_string(), "0.006");
         // Cached tokens are part of the prompt's, however many a provider says there are.
         for (cached, pico) in [(8, 11 * 150_000 + 8 * 75_000), (19, 19 * 75_000), (99, 19 * 75_000)] {
             let usage = of(19, 10, 29, cached, 0).unwrap();

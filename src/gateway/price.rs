@@ -14,6 +14,13 @@ pub fn cost(usage: &Usage, price: &Price) -> PicoUsd {
 /// The same prices without their unit's type, which `dialect` does not know.
 #[must_use]
 pub fn token_prices(rates: &Rates) -> TokenPrices {
-    let Rates { input, cached_input, cache_write, output } = rates;
-    TokenPrices { input: input.0, cached_input: cached_input.0, cache_write: cache_write.0, output: output.0 }
+    let Rates { input, cached_input, cache_write, output, audio_minute, search } = rates;
+    TokenPrices {
+        input: input.0,
+        cached_input: cached_input.0,
+        cache_write: cache_write.0,
+        output: output.0,
+        audio_minute: audio_minute.0,
+        search: search.0,
+    }
 }

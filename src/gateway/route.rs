@@ -202,7 +202,7 @@ fn described<'a>(snapshot: &'a Snapshot) -> impl Fn(&'a Listed) -> models::Model
             id: &listed.id,
             created,
             owned_by: upstream.map_or("", |upstream| &upstream.id),
-            context_length: about.map(|about| about.context),
+            context_length: about.and_then(|about| about.context),
             max_output_tokens: about.and_then(|about| about.max_output),
             modalities: about.map(|about| (names(&about.reads), names(&about.writes))),
             prices: price.map(|price| price::token_prices(&price.usual)),

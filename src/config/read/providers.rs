@@ -6,8 +6,10 @@ use super::{header_secret, headers, id, limits, places};
 use crate::config::aws;
 use crate::config::base_url::BaseUrl;
 use crate::config::field::{Field, Section};
+use crate::config::limits::MAX_PRICE_USD;
 use crate::config::limits::*;
-use crate::config::models::rates;
+use crate::config::money::{MicroUsd, MicroUsdPerMillion};
+use crate::config::prices::{Given, Rates};
 use crate::config::provider::{OTHER_NAMES, Pricing, Provider, ProviderType};
 use crate::config::secret::Secret;
 use crate::config::suggest;
@@ -240,9 +242,15 @@ fn models(section: &Section<'_>, model: Option<&str>) -> Vec<String> {
     out
 }
 
-/// The keys of prices: input, cached input, what is written to the cache, output.
-const PRICES: [&str; 4] =
-    ["input_token_cost", "cached_input_token_cost", "cache_write_token_cost", "output_token_cost"];
+/// The keys of prices, of which the first is the one to suggest.
+const PRICES: [&str; 6] = [
+    "input_token_cost",
+    "cached_input_token_cost",
+    "cache_write_token_cost",
+    "output_token_cost",
+    "audio_minute_cost",
+    "search_cost",
+];
 
 fn pricing(section: &Section<'_>) -> Pricing {
     section.choice("currency", &[("USD", ()), ("usd", ())]);
@@ -251,9 +259,25 @@ fn pricing(section: &Section<'_>) -> Pricing {
         let Some(of_model) = field.section() else { continue };
         if PRICES.iter().all(|key| of_model.get(key).is_none()) {
             field.on_key().error("no price is given", Some(format!("such as {}: 0.15", PRICES[0])));
-        } else if let Some(rates) = rates(&of_model, PRICES) {
+        } else if let Some(rates) = rates(&of_model) {
             models.push((name.to_owned(), rates));
         }
     }
-    Pricing { all: rates(section, PRICES), models }
+    Pricing { all: rates(section), models }
+}
+
+/// Prices; `None` where there is none.
+fn rates(section: &Section<'_>) -> Option<Rates> {
+    let price = |key: &str| section.get(key)?.micro_units(MAX_PRICE_USD);
+    let [input, cached_input, cache_write, output, audio_minute, search] = PRICES.map(price);
+    let tokens = |micro: Option<u64>| micro.map(MicroUsdPerMillion);
+    let given = Given {
+        input: tokens(input),
+        cached_input: tokens(cached_input),
+        cache_write: tokens(cache_write),
+        output: tokens(output),
+        audio_minute: audio_minute.map(MicroUsd),
+        search: search.map(MicroUsd),
+    };
+    (!given.is_empty()).then(|| given.rates())
 }

@@ -67,6 +67,7 @@ fn prices_are_of_a_provider_and_of_its_models() {
         cached_input: MicroUsdPerMillion(cached_input),
         cache_write: MicroUsdPerMillion(input),
         output: MicroUsdPerMillion(output),
+        ..prices::Rates::default()
     };
     for (text, all, models) in [
         ("{}", None, vec![]),
@@ -80,6 +81,11 @@ fn prices_are_of_a_provider_and_of_its_models() {
                 cache_write: MicroUsdPerMillion(2_500_000),
                 ..price(2_000_000, 2_000_000, 0)
             }),
+            vec![],
+        ),
+        (
+            "{audio_minute_cost: 0.006, search_cost: 0.002}",
+            Some(prices::Rates { audio_minute: MicroUsd(6_000), search: MicroUsd(2_000), ..price(0, 0, 0) }),
             vec![],
         ),
         (

@@ -130,7 +130,7 @@ impl Counts {
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)
                 .unwrap_or(0),
-            seconds: 0,
+            ..Usage::default()
         }
     }
 }
@@ -259,7 +259,7 @@ mod tests {
                 cached_tokens: 2051,
                 cache_write_tokens: 248,
                 reasoning_tokens: 0,
-                seconds: 0,
+                ..Usage::default()
             }),
         };
         assert_eq!(text, wanted);

@@ -55,7 +55,7 @@ fn end(
         cached_tokens: cached,
         cache_write_tokens: written,
         reasoning_tokens: thought,
-        seconds: 0,
+        ..Usage::default()
     };
     [Piece::Finish { choice: 0, reason }, Piece::Usage(usage), Piece::Done]
 }

@@ -21,7 +21,7 @@ fn text_usage_and_probabilities() {
             cached_tokens: 4,
             cache_write_tokens: 0,
             reasoning_tokens: 633,
-            seconds: 0,
+            ..Usage::default()
         })
     );
 }

@@ -47,7 +47,8 @@ pub fn write_model(model: &Model<'_>, out: &mut Vec<u8>) {
         write_strings(writes, out);
         out.push(b'}');
     }
-    if let Some(TokenPrices { input, cached_input, cache_write, output }) = model.prices {
+    if let Some(TokenPrices { input, cached_input, cache_write, output, audio_minute, search }) = model.prices
+    {
         // A price in micro-USD per million tokens is one in pico-USD per token.
         let [prompt, cached, written, completion] =
             [input, cached_input, cache_write, output].map(|price| PicoUsd(u128::from(price)).to_string());
@@ -60,6 +61,14 @@ pub fn write_model(model: &Model<'_>, out: &mut Vec<u8>) {
         if cache_write != input {
             out.extend_from_slice(b",\"input_cache_write\":");
             json::write_string(out, &written);
+        }
+        // Names of our own: OpenRouter has none for these.
+        for (name, micro) in [("audio_minute", audio_minute), ("search", search)] {
+            if micro > 0 {
+                out.extend_from_slice(
+                    format!(",\"{name}\":\"{}\"", PicoUsd(u128::from(micro) * 1_000_000)).as_bytes(),
+                );
+            }
         }
         out.push(b'}');
     }
@@ -129,6 +138,7 @@ mod tests {
                 cached_input: 75_000,
                 cache_write: 150_000,
                 output: 600_000,
+                ..TokenPrices::default()
             }),
             ..mini()
         };

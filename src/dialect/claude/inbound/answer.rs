@@ -206,7 +206,7 @@ mod tests {
                 cached_tokens: 3,
                 cache_write_tokens: 2,
                 reasoning_tokens: 2,
-                seconds: 0,
+                ..usage::Usage::default()
             }),
         };
         assert_eq!(

@@ -49,7 +49,7 @@ fn thought_text_and_calls() {
         cached_tokens: 3,
         cache_write_tokens: 0,
         reasoning_tokens: 0,
-        seconds: 0,
+        ..usage::Usage::default()
     };
     let stream = written(&[
         Piece::Start { id: "chatcmpl-1".into(), model: "gpt".into() },

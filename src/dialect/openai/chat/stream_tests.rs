@@ -129,7 +129,7 @@ fn usage_comes_from_wherever_it_is() {
         cached_tokens: 8,
         cache_write_tokens: 0,
         reasoning_tokens: 4,
-        seconds: 0,
+        ..Usage::default()
     };
     assert_eq!(
         whole(include_str!("../fixtures/azure.sse")),

@@ -149,7 +149,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             cached_tokens,
             cache_write_tokens,
             reasoning_tokens,
-            seconds: 0,
+            ..Usage::default()
         }
     })
 }

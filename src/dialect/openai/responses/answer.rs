@@ -96,7 +96,7 @@ mod tests {
                 cached_tokens: 3,
                 cache_write_tokens: 0,
                 reasoning_tokens: 2,
-                seconds: 0,
+                ..Usage::default()
             }),
             ..Answer::default()
         };
