@@ -17,7 +17,7 @@ pub fn path(deployment: &str, operation: &str) -> String {
 /// Whether Azure has this operation; what is translated is a chat there.
 #[must_use]
 pub fn has(endpoint: Endpoint) -> bool {
-    !matches!(endpoint, Endpoint::Moderations | Endpoint::Rerank)
+    !matches!(endpoint.operation(), Endpoint::Moderations | Endpoint::Rerank)
 }
 
 #[cfg(test)]

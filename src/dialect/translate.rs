@@ -46,6 +46,7 @@ impl Wire {
         match endpoint {
             Endpoint::Messages | Endpoint::CountTokens => self == Self::Claude,
             Endpoint::Responses => false,
+            endpoint if endpoint.is_coheres() => self == Self::Cohere,
             _ => self == Self::OpenAi,
         }
     }
@@ -66,10 +67,12 @@ impl Wire {
     /// Whether such a provider can serve `endpoint` at all.
     #[must_use]
     pub fn serves(self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
-                self != Self::Voyage
-            }
+        match endpoint.operation() {
+            Endpoint::ChatCompletions
+            | Endpoint::Messages
+            | Endpoint::Responses
+            | Endpoint::CohereChat
+            | Endpoint::CountTokens => self != Self::Voyage,
             Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
@@ -107,6 +110,7 @@ pub fn chat(endpoint: Endpoint, body: &[u8]) -> Result<Request<'_>, Refused> {
     match endpoint {
         Endpoint::Messages => claude::inbound::read_request(body),
         Endpoint::Responses => openai::responses::read_request(body),
+        Endpoint::CohereChat => cohere::inbound::read_request(body),
         _ => openai::chat::read_request(body),
     }
 }
@@ -124,6 +128,9 @@ pub fn request(
     out: &mut Vec<u8>,
 ) -> Result<(Losses, Wanted), Refused> {
     let mut losses = Losses::new(rules.drop);
+    if endpoint.is_coheres() {
+        losses = losses.with_names(cohere::inbound::NAMES);
+    }
     let Some(request) = chat else {
         let wanted = match endpoint {
             Endpoint::Rerank => rerank::request(body, wire, model, &mut losses, out)?,
@@ -184,6 +191,7 @@ pub fn answer(
     match endpoint {
         Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
         Endpoint::Responses => openai::responses::write_answer(&answer, face, out),
+        Endpoint::CohereChat => cohere::inbound::write_answer(&answer, face, out),
         _ => openai::chat::write_answer(&answer, face, out),
     }
     Ok(answer.usage)
@@ -230,6 +238,7 @@ pub fn error_of_key(wire: Wire, status: u16, body: &[u8]) -> (u16, Option<u64>) 
 pub fn write_error(error: &ProviderError, endpoint: Endpoint, out: &mut Vec<u8>) {
     match endpoint {
         Endpoint::Messages => claude::inbound::write_provider_error(error, None, out),
+        endpoint if endpoint.is_coheres() => cohere::inbound::write_error(error, out),
         _ => openai::chat::write_error(error, out),
     }
 }

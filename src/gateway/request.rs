@@ -172,10 +172,12 @@ fn patience(text: &str) -> Option<Duration> {
 }
 
 fn is_api(path: &str) -> bool {
-    path.starts_with("/v1/") || path.starts_with("/api/v1/")
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    path.starts_with("/v1/") || path.starts_with("/v2/")
 }
 
-/// The route of `method` and `path`; the API is at `/v1` and at the original's `/api/v1`.
+/// The route of `method` and `path`; the API is at `/v1` and at the original's `/api/v1`, and what Cohere's clients ask
+/// for at `/v2`.
 fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, GatewayError> {
     let get = |route: Route| match *method {
         Method::GET | Method::HEAD => Ok(route),
@@ -208,6 +210,12 @@ fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, Gatew
             }
         }
         None => {}
+    }
+    match api.strip_prefix("/v2/") {
+        Some("chat") => return post(Endpoint::CohereChat),
+        Some("embed") => return post(Endpoint::CohereEmbed),
+        Some("rerank") => return post(Endpoint::CohereRerank),
+        _ => {}
     }
     match path {
         "/health" | "/livez" => get(Route::Live),
@@ -260,6 +268,9 @@ mod tests {
             assert_eq!(of("GET", &format!("{prefix}/models/a%3Ab/c")), Ok(Route::Model("a:b/c".into())));
             assert_eq!(of("GET", &format!("{prefix}/models/")), Err(404));
         }
+        assert_eq!(of("POST", "/v2/chat"), Ok(Route::Forward(Endpoint::CohereChat)));
+        assert_eq!(of("POST", "/api/v2/embed"), Ok(Route::Forward(Endpoint::CohereEmbed)));
+        assert_eq!(of("GET", "/v2/rerank"), Err(405));
         assert_eq!(of("GET", "/metrics"), Ok(Route::Metrics));
         assert_eq!(of("GET", "/api/metrics"), Ok(Route::Metrics));
         assert_eq!(of("GET", "/v2/models"), Err(404));

@@ -177,7 +177,7 @@ pub(super) fn prepare<'r>(
         }
         let head: Cow<'_, [u8]> = match endpoint {
             endpoint if upstream.has_deployments => key.head_at(&azure::path(model, endpoint.path())).into(),
-            Endpoint::ChatCompletions | Endpoint::Messages => key.chat_head().into(),
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CohereChat => key.chat_head().into(),
             Endpoint::Embeddings => key.embeddings_head().into(),
             rare => key.head_at(rare.path()).into(),
         };
@@ -185,29 +185,31 @@ pub(super) fn prepare<'r>(
         let splice = Splice::new(body, facts, model, ask_usage);
         return Ok(Prepared { wire, head, body: Body::Spliced(splice) });
     }
-    let chat = match endpoint {
+    let operation = endpoint.operation();
+    let chat = match operation {
         Endpoint::Embeddings | Endpoint::Rerank => None,
         _ => Some(asked.chat().map_err(|refused| GatewayError::Untranslatable(refused.clone()))?),
     };
     let beta = chat.filter(|_| wire == Wire::Claude).and_then(claude::beta);
     let mut head: Cow<'_, [u8]> = match wire {
         _ if upstream.has_deployments => {
-            key.head_at(&azure::path(model, Endpoint::ChatCompletions.path())).into()
+            let operation = if chat.is_some() { Endpoint::ChatCompletions } else { operation };
+            key.head_at(&azure::path(model, operation.path())).into()
         }
-        _ if is_vertex && endpoint == Endpoint::Embeddings => {
+        _ if is_vertex && operation == Endpoint::Embeddings => {
             key.head_at(&vertex::embeddings_path(model)).into()
         }
         _ if is_vertex => key.head_at(&vertex::chat_path(model, facts.stream)).into(),
-        Wire::Cohere if endpoint == Endpoint::Embeddings => key.head_at("/embed").into(),
-        Wire::Voyage if endpoint == Endpoint::Embeddings => key.embeddings_head().into(),
-        Wire::Cohere | Wire::Voyage if endpoint == Endpoint::Rerank => key.head_at(endpoint.path()).into(),
+        Wire::Cohere if operation == Endpoint::Embeddings => key.head_at("/embed").into(),
+        Wire::OpenAi | Wire::Voyage if operation == Endpoint::Embeddings => key.embeddings_head().into(),
+        _ if operation == Endpoint::Rerank => key.head_at(operation.path()).into(),
         Wire::Claude if beta.is_some() => {
             let beta = beta.unwrap_or_default().as_bytes();
             [key.chat_head(), b"anthropic-beta: ", beta, b"\r\n"].concat().into()
         }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
         Wire::Bedrock => key.head_at(&bedrock::path(model, facts.stream)).into(),
-        Wire::Gemini if endpoint == Endpoint::Embeddings => {
+        Wire::Gemini if operation == Endpoint::Embeddings => {
             key.head_at(&gemini::model::path_embeddings(model)).into()
         }
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
@@ -229,7 +231,7 @@ pub(super) fn prepare<'r>(
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 16);
     let (losses, wanted) = translate::request((endpoint, chat), body, wire, model, rules, &mut written)
         .map_err(GatewayError::Untranslatable)?;
-    account.wanted = match endpoint {
+    account.wanted = match operation {
         Endpoint::Embeddings | Endpoint::Rerank => {
             Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted }
         }
@@ -271,6 +273,8 @@ pub fn with_face<R>(endpoint: Endpoint, account: &Account, with: impl FnOnce(&Fa
         Endpoint::Messages => "msg_",
         Endpoint::Responses => "resp_",
         Endpoint::Rerank => "rerank-",
+        // A UUID there, which has no prefix.
+        endpoint if endpoint.is_coheres() => "",
         _ => "chatcmpl-",
     };
     // Unique on this shard, and on others but for the same nanosecond.

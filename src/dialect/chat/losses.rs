@@ -23,6 +23,8 @@ impl std::error::Error for Refused {}
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     drop: bool,
+    /// What the client's dialect calls what others call so.
+    names: &'static [(&'static str, &'static str)],
     dropped: Vec<Cow<'static, str>>,
 }
 
@@ -30,7 +32,19 @@ impl Losses {
     /// `drop` is `policy.drop_unsupported_params`.
     #[must_use]
     pub fn new(drop: bool) -> Self {
-        Self { drop, dropped: Vec::new() }
+        Self { drop, names: &[], dropped: Vec::new() }
+    }
+
+    /// The same for a client whose dialect has other names than OpenAI's: these, each behind OpenAI's.
+    #[must_use]
+    pub fn with_names(self, names: &'static [(&'static str, &'static str)]) -> Self {
+        Self { names, ..self }
+    }
+
+    /// A field as the client calls it.
+    fn named(&self, param: Cow<'static, str>) -> Cow<'static, str> {
+        let own = self.names.iter().find(|(known, _)| *known == param);
+        own.map_or(param, |(_, own)| Cow::Borrowed(own))
     }
 
     /// Names a field that is left out. Only what the answer can do without: content goes through
@@ -39,7 +53,7 @@ impl Losses {
     /// # Errors
     /// Where such fields are to be refused.
     pub fn cannot(&mut self, param: impl Into<Cow<'static, str>>, provider: &str) -> Result<(), Refused> {
-        let param = param.into();
+        let param = self.named(param.into());
         if self.drop {
             self.leave_out(param);
             return Ok(());
@@ -54,7 +68,7 @@ impl Losses {
     /// Names a field that is left out whatever the rule is, since it changes nothing of the answer: whose request it
     /// is, which Anthropic's own tools always say.
     pub fn leave_out(&mut self, param: impl Into<Cow<'static, str>>) {
-        let param = param.into();
+        let param = self.named(param.into());
         if !self.dropped.contains(&param) {
             self.dropped.push(param);
         }
@@ -93,6 +107,11 @@ mod tests {
             losses.cannot(param, "claude").unwrap();
         }
         assert_eq!(losses.dropped(), ["seed", "logprobs"]);
+        let mut losses = Losses::new(true).with_names(&[("top_k", "k")]);
+        for param in ["top_k", "k", "seed"] {
+            losses.cannot(param, "claude").unwrap();
+        }
+        assert_eq!(losses.dropped(), ["k", "seed"]);
         let mut losses = Losses::new(false);
         losses.leave_out("user");
         assert_eq!(losses.dropped(), ["user"]);

@@ -124,6 +124,15 @@ pub enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// What a URL says, or carries where it is `data:<media type>;base64,<data>`.
+    #[must_use]
+    pub fn of_url(url: Text<'a>) -> Self {
+        let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+        let Some((media_type, _)) = split else { return Self::Url(url) };
+        let end = "data:".len() + media_type.len();
+        Self::of_data_url(url, "data:".len()..end, end + ";base64,".len())
+    }
+
     /// What a `data:` URL carries (RFC 2397): its media type stands at that range, its data from there on.
     #[must_use]
     pub fn of_data_url(url: Text<'a>, media_type: Range<usize>, data: usize) -> Self {

@@ -1,4 +1,5 @@
-//! Cohere's API, version 2, as a provider speaks it: `POST /v2/chat`, `/v2/embed` and `/v2/rerank`.
+//! Cohere's API, version 2, as a provider speaks it: `POST /v2/chat`, `/v2/embed` and `/v2/rerank`. How clients speak
+//! it stands in [`inbound`].
 //!
 //! Source: Cohere API reference, "Chat", "Chat with Streaming", "Embed", "Rerank", "Errors"; the guides "Tool use",
 //! "Structured outputs", "Reasoning", "Image inputs", "Documents and citations"; and the types of the official SDK.
@@ -17,6 +18,7 @@ pub mod answer;
 mod citations;
 pub mod embeddings;
 pub mod error;
+pub mod inbound;
 mod logprobs;
 mod messages;
 pub mod request;

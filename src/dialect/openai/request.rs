@@ -36,6 +36,12 @@ pub enum Endpoint {
     Translations,
     /// `POST /v1/rerank`, as Cohere, Jina, Together and Voyage have it.
     Rerank,
+    /// `POST /v2/chat`: Cohere's.
+    CohereChat,
+    /// `POST /v2/embed`: Cohere's.
+    CohereEmbed,
+    /// `POST /v2/rerank`: Cohere's.
+    CohereRerank,
 }
 
 impl Endpoint {
@@ -54,23 +60,45 @@ impl Endpoint {
             Self::Speech => "/audio/speech",
             Self::Transcriptions => "/audio/transcriptions",
             Self::Translations => "/audio/translations",
-            Self::Rerank => "/rerank",
+            Self::Rerank | Self::CohereRerank => "/rerank",
+            Self::CohereChat => "/chat",
+            Self::CohereEmbed => "/embed",
         }
+    }
+
+    /// The operation by the name that most have for it: that of Cohere's embeddings and ranks is the same as others'.
+    #[must_use]
+    pub fn operation(self) -> Self {
+        match self {
+            Self::CohereEmbed => Self::Embeddings,
+            Self::CohereRerank => Self::Rerank,
+            other => other,
+        }
+    }
+
+    /// Whether its answers have the form of version 2 of Cohere's API, errors too.
+    #[must_use]
+    pub fn is_coheres(self) -> bool {
+        matches!(self, Self::CohereChat | Self::CohereEmbed | Self::CohereRerank)
     }
 
     /// What it is called in a sentence.
     #[must_use]
     pub fn noun(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::CountTokens | Self::Responses => "chat",
-            Self::Embeddings => "embeddings",
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::CountTokens
+            | Self::Responses
+            | Self::CohereChat => "chat",
+            Self::Embeddings | Self::CohereEmbed => "embeddings",
             Self::Completions => "text completions",
             Self::Moderations => "moderations",
             Self::Images => "images",
             Self::Speech => "speech",
             Self::Transcriptions => "transcription",
             Self::Translations => "translation of speech",
-            Self::Rerank => "reranking",
+            Self::Rerank | Self::CohereRerank => "reranking",
         }
     }
 
@@ -289,7 +317,7 @@ impl Member {
     /// The member of this name, if this endpoint has it.
     fn named(name: &[u8], endpoint: Endpoint) -> Option<Member> {
         let chat = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        let messages = matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens);
+        let messages = matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens | Endpoint::CohereChat);
         let responses = endpoint == Endpoint::Responses;
         let input = matches!(endpoint, Endpoint::Embeddings | Endpoint::Responses);
         match name {
@@ -394,7 +422,9 @@ pub fn scan(body: &[u8], endpoint: Endpoint) -> Result<RequestFacts, BodyError> 
         return Err(BodyError::ModelEmpty);
     }
     match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens if !messages => {
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens | Endpoint::CohereChat
+            if !messages =>
+        {
             return Err(BodyError::MessagesMissing);
         }
         Endpoint::Embeddings | Endpoint::Responses if !input => return Err(BodyError::InputMissing),

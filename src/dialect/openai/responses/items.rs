@@ -200,15 +200,10 @@ impl<'a> Content<'a> {
 /// What a URL says, or is, where it is `data:<media type>;base64,<data>`. Where it is no URL it is data of this type,
 /// if there is one.
 fn data_url<'a>(url: Text<'a>, bare: &'static str) -> Source<'a> {
-    let split = |url: &str| {
-        let (media_type, _) = url.strip_prefix("data:")?.split_once(";base64,")?;
-        Some((5..5 + media_type.len(), 5 + media_type.len() + 8))
-    };
-    let Some((media_type, data)) = split(&url) else {
-        if bare.is_empty() || url.contains(':') {
-            return Source::Url(url);
+    match Source::of_url(url) {
+        Source::Url(data) if !bare.is_empty() && !data.contains(':') => {
+            Source::Data { media_type: bare.into(), data }
         }
-        return Source::Data { media_type: bare.into(), data: url };
-    };
-    Source::of_data_url(url, media_type, data)
+        source => source,
+    }
 }
