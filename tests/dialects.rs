@@ -228,6 +228,111 @@ fn cohere_is_asked_by_every_client() {
     assert!(counted.json()["input_tokens"].as_u64() > Some(0), "{}", counted.text());
 }
 
+const COHERES_STREAM: &str = "event: message-start\ndata: {\"type\":\"message-start\",\"id\":\"c1\",\"new\":1.50}\n\nevent: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"Hi\"}}}}\n\nevent: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":9,\"output_tokens\":3}}}}\n\ndata: [DONE]\n\n";
+
+/// Byte by byte, fields that nobody here knows included; and what is told of the usage is counted.
+#[test]
+fn what_coheres_clients_ask_of_cohere_is_left_alone() {
+    let provider = Provider::start(|seen, stream| {
+        let body = String::from_utf8(seen.body.clone()).unwrap();
+        let vectors = r#"{"id":"e","embeddings":{"int8":[[5]]},"meta":{"billed_units":{"input_tokens":8}}}"#;
+        let ranks = r#"{"id":"r","results":[],"meta":{"billed_units":{"search_units":1}}}"#;
+        match (seen.head.split(' ').nth(1).unwrap(), body.contains("\"stream\":true")) {
+            ("/v2/chat", true) => {
+                stream_head(stream);
+                let end = if body.contains("cut") { 200 } else { COHERES_STREAM.len() };
+                write_chunk(stream, &COHERES_STREAM[..end]) && stream.write_all(b"0\r\n\r\n").is_ok()
+            }
+            ("/v2/chat", false) => respond(stream, COHERES),
+            ("/v2/embed", _) => respond(stream, vectors),
+            _ => respond(stream, ranks),
+        }
+    });
+    let gateway = gateway(&provider, "");
+    let head = format!("{}X-Client-Name: x\r\n", bearer());
+    for (path, body, got) in [
+        (
+            "/v2/chat",
+            r#"{ "new":1.50, "model":"cohere:m","messages":[{"role":"user","content":"hi"}],"documents":["d"],"stream":false}"#,
+            COHERES,
+        ),
+        (
+            "/v2/chat",
+            r#"{"model":"cohere:m","messages":[{"role":"user","content":"hi"}],"stream":true}"#,
+            COHERES_STREAM,
+        ),
+        (
+            "/v2/embed",
+            r#"{"model":"cohere:m","images":["data:image/png;base64,AAAA"],"input_type":"image","embedding_types":["int8","float"]}"#,
+            r#"{"id":"e","embeddings":{"int8":[[5]]},"meta":{"billed_units":{"input_tokens":8}}}"#,
+        ),
+        (
+            "/v2/rerank",
+            r#"{"query":"q","documents":["a"],"model":"cohere:m","relevant_spans":{}}"#,
+            r#"{"id":"r","results":[],"meta":{"billed_units":{"search_units":1}}}"#,
+        ),
+    ] {
+        let reply = post(&gateway, path, &head, body);
+        assert_eq!((reply.status, reply.text()), (200, got.to_owned()), "{path}");
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{}", seen.head);
+        assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), body.replace("cohere:m", "m"));
+        assert_eq!(seen.header("authorization").as_deref(), Some("Bearer co-upstream"));
+        assert_eq!(seen.header("x-client-name").as_deref(), Some("x"));
+    }
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"cohere\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (26.0, 6.0));
+    let cut = r#"{"model":"cohere:m","messages":[{"role":"user","content":"cut"}],"stream":true}"#;
+    let cut = post(&gateway, "/v2/chat", &head, cut).text();
+    let end = cut.rsplit("event: message-end\ndata: ").next().unwrap();
+    let end: serde_json::Value = serde_json::from_str(end).unwrap();
+    assert_eq!(end["delta"]["finish_reason"], "ERROR", "{cut}");
+    assert!(end["delta"]["error"].as_str().is_some_and(|error| !error.is_empty()), "{cut}");
+}
+
+#[test]
+fn coheres_clients_get_coheres_errors() {
+    let provider = Provider::start(|seen, stream| match seen.json()["model"].as_str() {
+        Some("slow") => {
+            error(stream, 429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#)
+        }
+        _ => respond(stream, COMPLETION),
+    });
+    let gateway = gateway(&provider, "retry: {max_attempts: 1}");
+    let chat = |model: &str, more: &str| {
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#)
+    };
+    let key = bearer();
+    for (path, head, body, status, says) in [
+        ("/v2/chat", key.as_str(), chat("openai:slow", ""), 429, "slow down"),
+        ("/v2/chat", "Authorization: Bearer wrong\r\n", chat("openai:m", ""), 401, ""),
+        ("/v2/embed", "", chat("openai:m", ""), 401, ""),
+        ("/v2/chat", &key, chat("nobody:m", ""), 404, "nobody"),
+        ("/v2/chat", &key, chat("openai:m", r#","k":5"#), 400, "'k'"),
+        ("/v2/chat", &key, chat("openai:m", r#","documents":["a"]"#), 400, "'documents'"),
+        ("/v2/chat", &key, chat("claude:m", r#","safety_mode":"STRICT""#), 400, "'safety_mode'"),
+        ("/v2/chat", &key, r#"{"model":"openai:m"}"#.to_owned(), 400, "messages"),
+        ("/v2/chat", &key, "{".to_owned(), 400, ""),
+        ("/v2/embed", &key, r#"{"model":"openai:m"}"#.to_owned(), 400, "texts"),
+        ("/v2/embed", &key, r#"{"model":"claude:m","texts":["a"]}"#.to_owned(), 400, "embeddings"),
+        ("/v2/rerank", &key, r#"{"model":"voyage:m","documents":["a"]}"#.to_owned(), 400, "query"),
+        ("/v2/parse", "", "{}".to_owned(), 401, ""),
+    ] {
+        let reply = post(&gateway, path, head, &body);
+        assert_eq!(reply.status, status, "{path} {body}: {}", reply.text());
+        if path != "/v2/parse" {
+            let told = reply.json();
+            assert_eq!(told.as_object().unwrap().len(), 1, "{told}");
+            assert!(told["message"].as_str().unwrap().contains(says), "{told}");
+        }
+    }
+    let dropped = r#"{"model":"openai:m","messages":[{"role":"user","content":"hi"}],"k":5,"priority":2}"#;
+    let gateway = self::gateway(&provider, "drop_unsupported_params: true");
+    let reply = post(&gateway, "/v2/chat", &key, dropped);
+    assert_eq!((reply.status, reply.header("x-coo-dropped-params")), (200, Some("k, priority")));
+    assert_eq!(reply.json()["finish_reason"], "COMPLETE", "{}", reply.text());
+}
+
 #[test]
 fn vectors_and_ranks_are_asked_of_those_who_have_them() {
     let provider = Provider::start(|seen, stream| {

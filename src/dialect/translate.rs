@@ -132,9 +132,10 @@ pub fn request(
         losses = losses.with_names(cohere::inbound::NAMES);
     }
     let Some(request) = chat else {
-        let wanted = match endpoint {
-            Endpoint::Rerank => rerank::request(body, wire, model, &mut losses, out)?,
-            _ => embeddings::request(body, (wire, rules.vertex), model, &mut losses, out)?,
+        let (asked, to) = ((endpoint, body), (model, rules.provider));
+        let wanted = match endpoint.operation() {
+            Endpoint::Rerank => rerank::request(asked, wire, to, &mut losses, out)?,
+            _ => embeddings::request(asked, (wire, rules.vertex), to, &mut losses, out)?,
         };
         return Ok((losses, wanted));
     };
@@ -170,8 +171,8 @@ pub fn answer(
     face: &Face<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
-    match endpoint {
-        Endpoint::Embeddings => return embeddings::answer(wire, body, face.model, wanted, out),
+    match endpoint.operation() {
+        Endpoint::Embeddings => return embeddings::answer(wire, body, face, wanted, out),
         Endpoint::Rerank => return rerank::answer(wire, body, face, wanted, out),
         _ => {}
     }

@@ -2,7 +2,8 @@
 //!
 //! Source: OpenAI API reference, "The chat completion object" and "The
 //! embeddings object" (`usage`), and the Responses API for the
-//! `input_tokens`/`output_tokens` names.
+//! `input_tokens`/`output_tokens` names; Cohere API reference, "Chat" (`usage`) and
+//! "Embed" (`meta`).
 
 use std::fmt;
 use std::iter::Sum;
@@ -55,6 +56,8 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     // Anthropic counts what its cache gave, and took, beside `input_tokens`.
     let (mut apart, mut read, mut written) = (false, 0, 0);
     let mut seconds = None;
+    // Cohere's: what is billed and what was processed, each in its own object.
+    let (mut billed, mut processed, mut cached) = ([None; 2], [None; 2], None);
     let mut usage = Usage::default();
     let mut more = cursor.begin_object()?;
     while more {
@@ -71,6 +74,8 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                 let [reasoning] = read_details(cursor, object, ["reasoning_tokens"])?;
                 usage.reasoning_tokens = reasoning.unwrap_or(usage.reasoning_tokens);
             }
+            b"billed_units" => billed = read_details(cursor, object, ["input_tokens", "output_tokens"])?,
+            b"tokens" => processed = read_details(cursor, object, ["input_tokens", "output_tokens"])?,
             name => {
                 let count = json::count(cursor.value()?.of(object));
                 match name {
@@ -87,6 +92,7 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                     b"completion_tokens" | b"output_tokens" => completion = count.or(completion),
                     b"total_tokens" => total = count.or(total),
                     b"seconds" => seconds = count,
+                    b"cached_tokens" => cached = count,
                     _ => {}
                 }
             }
@@ -94,6 +100,18 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
         more = cursor.next_member()?;
     }
     if prompt.or(completion).or(total).is_none() {
+        let ([input, output], [read, written]) = (billed, processed);
+        let (input, output) = (input.or(read), output.or(written));
+        if input.or(output).is_some() {
+            let (prompt_tokens, completion_tokens) = (input.unwrap_or(0), output.unwrap_or(0));
+            return Ok(Some(Usage {
+                prompt_tokens,
+                completion_tokens,
+                total_tokens: prompt_tokens.saturating_add(completion_tokens),
+                cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
+                ..Usage::default()
+            }));
+        }
         // Transcriptions may count only how long the sound is.
         return Ok(seconds.map(|seconds| Usage { seconds, ..Usage::default() }));
     }
@@ -240,6 +258,9 @@ pub const MAX_USAGE_BYTES: usize = 16 * 1024;
 /// Finds `"usage":` members in JSON text.
 pub static USAGE_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"usage\""));
 
+/// Finds `"meta":` members, where Cohere tells the tokens of embeddings and ranks.
+static META_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"meta\""));
+
 /// Watches an answer go by in pieces and picks up its usage object, at any
 /// depth. Of several, the last one that counts something is taken. Where the
 /// answer is cut into pieces makes no difference.
@@ -248,6 +269,8 @@ pub static USAGE_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder:
 /// [`MemberFinder`]; this is the same search, made able to stop anywhere.
 #[derive(Debug)]
 pub struct UsageScanner {
+    /// The member that has the usage.
+    member: &'static MemberFinder,
     state: State,
     /// The byte before the next one to come, or before the name being matched.
     before: u8,
@@ -284,7 +307,16 @@ impl Default for UsageScanner {
 impl UsageScanner {
     /// A scanner before the first byte.
     pub fn new() -> Self {
-        UsageScanner { state: State::Name(0), before: 0, held: Vec::new(), last: None }
+        Self::of(&USAGE_MEMBER)
+    }
+
+    /// The same for an answer of Cohere's that is no chat, which tells its usage in `meta`.
+    pub fn of_meta() -> Self {
+        Self::of(&META_MEMBER)
+    }
+
+    fn of(member: &'static MemberFinder) -> Self {
+        UsageScanner { member, state: State::Name(0), before: 0, held: Vec::new(), last: None }
     }
 
     /// Takes the next piece.
@@ -312,8 +344,8 @@ impl UsageScanner {
 
     /// Looks for the name in text that begins outside of it.
     fn seek<'p>(&mut self, text: &'p [u8]) -> &'p [u8] {
-        let name = USAGE_MEMBER.quoted_name();
-        if let Some(at) = USAGE_MEMBER.find_name(text)
+        let name = self.member.quoted_name();
+        if let Some(at) = self.member.find_name(text)
             && let Some((skipped, found)) = text.split_at_checked(at)
         {
             self.passed(skipped);
@@ -335,7 +367,7 @@ impl UsageScanner {
 
     /// Goes on with a name of which an earlier piece had the start.
     fn match_name<'p>(&mut self, matched: usize, text: &'p [u8]) -> &'p [u8] {
-        let name = USAGE_MEMBER.quoted_name();
+        let name = self.member.quoted_name();
         let Some((byte, rest)) = text.split_first() else { return text };
         if name.get(matched) != Some(byte) {
             // Not the name. Its quote begins the name and occurs nowhere else in
@@ -497,6 +529,16 @@ mod tests {
                     "output_tokens":101,"total_tokens":115}"#,
                 of(14, 101, 115, 0, 0),
             ),
+            // Cohere's.
+            (
+                r#"{"billed_units":{"input_tokens":5.0,"output_tokens":4},"tokens":{"input_tokens":9,"output_tokens":4},
+                    "cached_tokens":3}"#,
+                of(5, 4, 9, 3, 0),
+            ),
+            (r#"{"tokens":{"input_tokens":9,"output_tokens":4}}"#, of(9, 4, 13, 0, 0)),
+            (r#"{"api_version":{"version":"2"},"billed_units":{"input_tokens":7}}"#, of(7, 0, 7, 0, 0)),
+            (r#"{"billed_units":{"search_units":1},"cached_tokens":1}"#, None),
+            (r#"{"prompt_tokens":9,"total_tokens":9,"cached_tokens":3}"#, of(9, 0, 9, 0, 0)),
             (r#"{"type":"duration","seconds":9}"#, Some(Usage { seconds: 9, ..Usage::default() })),
             // Nothing counted.
             ("{}", None),
@@ -625,6 +667,16 @@ mod tests {
                     assert_eq!(scan(pieces), whole, "{answer} cut at {first} and {second}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn coheres_vectors_tell_it_in_their_meta() {
+        let answer = br#"{"id":"i","texts":["\"meta\":{"],"meta":{"billed_units":{"input_tokens":7}}}"#;
+        for size in 1..answer.len() {
+            let mut scanner = UsageScanner::of_meta();
+            answer.chunks(size).for_each(|piece| scanner.feed(piece));
+            assert_eq!(scanner.finish().map(|usage| usage.prompt_tokens), Some(7), "{size}");
         }
     }
 

@@ -17,7 +17,10 @@ use super::{
     translate,
 };
 use crate::dialect::{
-    openai::error::{GatewayError, UpstreamFault},
+    openai::{
+        error::{GatewayError, UpstreamFault},
+        request::Endpoint,
+    },
     usage::UsageScanner,
 };
 use coo_shards::{
@@ -174,7 +177,10 @@ pub async fn whole(
     let mut out = Buf::with_capacity(LARGE_BYTES);
     begin(out.vec_mut(), &answer, shard, context, account);
     answer.begin_body();
-    let mut scanner = UsageScanner::new();
+    let mut scanner = match context.endpoint() {
+        Some(Endpoint::CohereEmbed | Endpoint::CohereRerank) => UsageScanner::of_meta(),
+        _ => UsageScanner::new(),
+    };
     let mut body = Buf::empty();
     // Until it is whole or too long to hold.
     let complete = loop {

@@ -1,7 +1,7 @@
 //! Embeddings: `batchEmbedContents`.
 //!
 //! Source: Gemini API reference, "Embeddings" (`BatchEmbedContentsRequest`, `ContentEmbedding`), and the guide
-//! "Embeddings": one embedding for each request of the batch. OpenAI API reference, "The embedding object".
+//! "Embeddings": one embedding for each request of the batch.
 //!
 //! Vectors are passed on as they come: `gemini-embedding-001` normalizes those of its full length only.
 
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use super::wire::UsageMetadata;
 use super::write::{Array, Object};
 use super::{PROVIDER, model};
-use crate::dialect::base64;
 use crate::dialect::chat::{Losses, Malformed, Refused};
+use crate::dialect::translate::embeddings::Vectors;
 
 /// "At most 100 requests can be in one batch", as the API answers to more.
 pub const MAX_BATCH: usize = 100;
@@ -58,19 +58,11 @@ pub fn write_embeddings(
     Ok(())
 }
 
-/// Embeddings as they came.
-#[derive(Debug)]
-pub struct Embeddings<'a> {
-    vectors: Vec<&'a RawValue>,
-    /// Tokens read, where Gemini counted them: older models do not.
-    pub prompt_tokens: Option<u64>,
-}
-
 /// Reads an answer of `batchEmbedContents`.
 ///
 /// # Errors
 /// Where it is none.
-pub fn read_embeddings(body: &[u8]) -> Result<Embeddings<'_>, Malformed> {
+pub fn read_embeddings(body: &[u8]) -> Result<Vectors<'_>, Malformed> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Response<'a> {
@@ -88,65 +80,7 @@ pub fn read_embeddings(body: &[u8]) -> Result<Embeddings<'_>, Malformed> {
     let counted =
         response.usage_metadata.map(|usage| usage.usage().prompt_tokens).filter(|&tokens| tokens > 0);
     let vectors = response.embeddings.into_iter().map(|embedding| embedding.values).collect();
-    Ok(Embeddings { vectors, prompt_tokens: counted })
-}
-
-impl<'a> Embeddings<'a> {
-    /// Vectors, each an array of numbers, and the tokens that were read.
-    #[must_use]
-    pub fn new(vectors: Vec<&'a RawValue>, prompt_tokens: Option<u64>) -> Self {
-        Self { vectors, prompt_tokens }
-    }
-
-    /// How many there are: as many as inputs, in their order.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.vectors.len()
-    }
-
-    /// Appends OpenAI's object. `in_base64` is `encoding_format: base64`, which OpenAI's SDKs ask for by themselves: the
-    /// vector's 32-bit floats, little-endian. `estimate` is the number of tokens to tell where Gemini did not count.
-    ///
-    /// # Errors
-    /// Where a vector is none.
-    pub fn write(
-        &self,
-        model: &str,
-        in_base64: bool,
-        estimate: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
-        let mut body = Object::begin(out);
-        body.text("object", "list");
-        let mut data = Array::begin(body.key("data"));
-        for (index, vector) in self.vectors.iter().enumerate() {
-            let mut embedding = Object::begin(data.element());
-            embedding.text("object", "embedding");
-            embedding.value("index", Some(index));
-            let values: Vec<f32> = serde_json::from_str(vector.get())
-                .map_err(|_| Malformed("An embedding is not an array of numbers."))?;
-            if in_base64 {
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                let out = embedding.key("embedding");
-                out.push(b'"');
-                base64::encode(&bytes, out);
-                out.push(b'"');
-            } else {
-                // As it was written: no digit is lost.
-                embedding.raw("embedding", vector.get());
-            }
-            embedding.end();
-        }
-        data.end();
-        body.text("model", model);
-        let mut usage = Object::begin(body.key("usage"));
-        let tokens = self.prompt_tokens.unwrap_or(estimate);
-        usage.value("prompt_tokens", Some(tokens));
-        usage.value("total_tokens", Some(tokens));
-        usage.end();
-        body.end();
-        Ok(())
-    }
+    Ok(Vectors { vectors, tokens: counted })
 }
 
 #[cfg(test)]
@@ -170,27 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn answers_in_both_encodings() {
+    fn answers_count_their_tokens_or_do_not() {
         let read = read_embeddings(include_bytes!("fixtures/embeddings.json")).unwrap();
-        assert_eq!((read.count(), read.prompt_tokens), (2, None));
-        let write = |base64| -> Value {
-            let mut out = Vec::new();
-            read.write("text-embedding", base64, 7, &mut out).unwrap();
-            serde_json::from_slice(&out).unwrap()
-        };
+        assert_eq!((read.vectors.len(), read.tokens), (2, None));
         assert_eq!(
-            write(false),
-            json!({"object": "list", "model": "text-embedding",
-                   "data": [{"object": "embedding", "index": 0, "embedding": [0.013168517, -0.00871158, 1]},
-                            {"object": "embedding", "index": 1, "embedding": [0.5, 0.25, -2]}],
-                   "usage": {"prompt_tokens": 7, "total_tokens": 7}})
-        );
-        // 0.5, 0.25 and -2 as Python's struct.pack('<3f', ...) and base64 write them.
-        assert_eq!(write(true)["data"][1]["embedding"], "AAAAPwAAgD4AAADA");
-        assert_eq!(
-            read_embeddings(br#"{"embeddings":[],"usageMetadata":{"promptTokenCount":4}}"#)
-                .unwrap()
-                .prompt_tokens,
+            read_embeddings(br#"{"embeddings":[],"usageMetadata":{"promptTokenCount":4}}"#).unwrap().tokens,
             Some(4)
         );
         assert!(read_embeddings(b"{}").is_err());

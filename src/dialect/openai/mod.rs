@@ -4,11 +4,13 @@
 //! streaming, error codes).
 
 pub mod chat;
+pub mod embeddings;
 pub mod error;
 pub mod fault;
 pub mod form;
 pub mod models;
 pub mod request;
+pub mod rerank;
 pub mod responses;
 pub mod splice;
 pub mod stream;

@@ -1,19 +1,22 @@
-//! OpenAI's embeddings for providers that have others.
+//! Embeddings for clients of OpenAI's and of Cohere's dialect from providers that have others.
 //!
 //! Source: OpenAI API reference, "Create embeddings" and "The embedding object". Beside OpenAI's fields clients may
-//! send what the provider's own API has: `input_type`, `output_dimension`, `truncation` or `truncate`, ...
+//! send what the provider's own API has: `input_type`, `output_dimension`, `truncation` or `truncate`, ... Cohere's
+//! form stands in [`cohere::inbound::embeddings`].
 
 use serde_json::value::RawValue;
 
 use super::Wire;
 use crate::dialect::{
+    base64,
     chat::{
-        Losses, Malformed, Refused,
+        Face, Losses, Malformed, Refused,
         fields::{self, Str},
         request::Text,
     },
     cohere, gemini,
     json::write,
+    openai::{self, request::Endpoint},
     usage::Usage,
     vertex, voyage,
 };
@@ -29,7 +32,11 @@ pub struct Wanted {
     pub estimate: u64,
     /// Whether ranks are to have Voyage's form.
     pub as_voyage: bool,
-    /// Documents that were ranked, where they are to come back.
+    /// Whether the answer is to have the form of version 2 of Cohere's API.
+    pub as_cohere: bool,
+    /// The name of the type of vectors there.
+    pub vectors: &'static str,
+    /// Documents that were ranked, or texts that were embedded, where they are to come back.
     pub documents: Vec<String>,
     /// Whether a whole answer is to be written as the events of a stream.
     pub events: bool,
@@ -46,6 +53,8 @@ pub struct Asked<'a> {
     pub dimensions: Option<u64>,
     /// Whether they are to be base64.
     pub base64: bool,
+    /// Smaller numbers than floats (`int8`, ...), by the name that Cohere and Voyage have for them.
+    pub quantized: Option<&'static str>,
     /// What they are for.
     pub purpose: Option<Purpose<'a>>,
     /// Whether what is too long is cut instead of refused.
@@ -63,6 +72,20 @@ pub enum Purpose<'a> {
     Document,
     /// Something else, by the client's own word as JSON.
     Other(&'a RawValue),
+}
+
+impl<'a> Purpose<'a> {
+    /// In Voyage's words and Cohere's.
+    ///
+    /// # Errors
+    /// Where it is no text.
+    pub fn read(value: &'a RawValue) -> Result<Self, Refused> {
+        Ok(match fields::value::<Str<'_>>("input_type", value)?.0.as_ref() {
+            "query" | "search_query" => Self::Query,
+            "document" | "search_document" => Self::Document,
+            _ => Self::Other(value),
+        })
+    }
 }
 
 /// What a provider answers: vectors as they came, in the order of the inputs.
@@ -96,14 +119,7 @@ pub fn read_request<'a>(body: &'a [u8], provider: &str) -> Result<Asked<'a>, Ref
                     }
                 };
             }
-            // Voyage's words and Cohere's.
-            "input_type" => {
-                asked.purpose = Some(match fields::value::<Str<'_>>("input_type", value)?.0.as_ref() {
-                    "query" | "search_query" => Purpose::Query,
-                    "document" | "search_document" => Purpose::Document,
-                    _ => Purpose::Other(value),
-                });
-            }
+            "input_type" => asked.purpose = Some(Purpose::read(value)?),
             "truncation" => asked.truncate = Some(fields::value("truncation", value)?),
             _ => asked.other.push((name, value)),
         }
@@ -132,22 +148,38 @@ pub fn read_request<'a>(body: &'a [u8], provider: &str) -> Result<Asked<'a>, Ref
 /// # Errors
 /// What is wrong with the request, or cannot be expressed.
 pub fn request(
-    body: &[u8],
+    (endpoint, body): (Endpoint, &[u8]),
     (wire, is_vertex): (Wire, bool),
-    model: &str,
+    (model, provider): (&str, &str),
     losses: &mut Losses,
     out: &mut Vec<u8>,
 ) -> Result<Wanted, Refused> {
     let provider = match wire {
         Wire::Cohere => cohere::PROVIDER,
         Wire::Voyage => voyage::PROVIDER,
+        Wire::OpenAi => provider,
         _ => "gemini",
     };
-    let asked = read_request(body, provider)?;
+    let as_cohere = endpoint == Endpoint::CohereEmbed;
+    let (asked, vectors) = match as_cohere {
+        true => cohere::inbound::embeddings::read_request(body)?,
+        false => (read_request(body, provider)?, ""),
+    };
+    if let (Some(kind), true) = (asked.quantized, wire != Wire::Voyage) {
+        return Losses::refuse(
+            "embedding_types",
+            format!("The provider of this model ({provider}) has no vectors of type '{kind}': use 'float'."),
+        );
+    }
     match wire {
+        Wire::OpenAi => {
+            name_losses(&asked, (wire, provider), losses)?;
+            openai::embeddings::write_request(&asked, model, out);
+        }
         Wire::Cohere => cohere::embeddings::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
+            name_losses(&asked, (wire, provider), losses)?;
             let texts: Vec<&str> = asked.inputs.iter().map(|Str(text)| text.as_ref()).collect();
             if is_vertex {
                 vertex::embeddings::write_request(&texts, asked.dimensions, out)?;
@@ -156,38 +188,67 @@ pub fn request(
             }
         }
     }
-    Ok(Wanted { base64: asked.base64, vertex: is_vertex, ..Wanted::default() })
+    let documents = if as_cohere { asked.inputs } else { Vec::new() };
+    Ok(Wanted {
+        base64: asked.base64,
+        vertex: is_vertex,
+        as_cohere,
+        vectors,
+        documents: documents.into_iter().map(|Str(text)| text.into_owned()).collect(),
+        ..Wanted::default()
+    })
 }
 
-/// Writes a provider's answer as OpenAI's.
+/// Names what providers have nothing like that only embed. What texts are for must be said to Cohere, and is left out
+/// elsewhere: there is one vector for all that is done with it.
+fn name_losses(
+    asked: &Asked<'_>,
+    (wire, provider): (Wire, &str),
+    losses: &mut Losses,
+) -> Result<(), Refused> {
+    if asked.purpose.is_some() {
+        losses.leave_out("input_type");
+    }
+    // OpenAI refuses what is too long by itself.
+    if asked.truncate.is_some_and(|cut| cut || wire != Wire::OpenAi) {
+        losses.cannot("truncation", provider)?;
+    }
+    for (name, _) in &asked.other {
+        match name.as_ref() {
+            "user" => losses.leave_out("user"),
+            name => losses.cannot(name.to_owned(), provider)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes a provider's answer as its client expects it.
 ///
 /// # Errors
 /// Where it is none.
 pub fn answer(
     wire: Wire,
     body: &[u8],
-    model: &str,
+    face: &Face<'_>,
     wanted: &Wanted,
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
-    let tokens = match wire {
-        Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?.write(model, wanted, out),
-        Wire::Voyage => voyage::embeddings::read_answer(body)?.write(model, wanted, out),
-        _ => {
-            let answer = match wanted.vertex {
-                true => vertex::embeddings::read_answer(body)?,
-                false => gemini::embeddings::read_embeddings(body)?,
-            };
-            answer.write(model, wanted.base64, wanted.estimate, out)?;
-            answer.prompt_tokens.unwrap_or(wanted.estimate)
-        }
+    let answer = match wire {
+        Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?,
+        Wire::OpenAi | Wire::Voyage => openai::embeddings::read_answer(body)?,
+        _ if wanted.vertex => vertex::embeddings::read_answer(body)?,
+        _ => gemini::embeddings::read_embeddings(body)?,
+    };
+    let tokens = match wanted.as_cohere {
+        true => cohere::inbound::embeddings::write_answer(&answer, face, wanted, out)?,
+        false => answer.write(face.model, wanted, out)?,
     };
     Ok(Some(Usage { prompt_tokens: tokens, total_tokens: tokens, ..Usage::default() }))
 }
 
 impl Vectors<'_> {
     /// Appends OpenAI's object; the tokens that it tells.
-    fn write(&self, model: &str, wanted: &Wanted, out: &mut Vec<u8>) -> u64 {
+    fn write(&self, model: &str, wanted: &Wanted, out: &mut Vec<u8>) -> Result<u64, Malformed> {
         let tokens = self.tokens.unwrap_or(wanted.estimate);
         out.push(b'{');
         write::string(out, "object", "list");
@@ -198,8 +259,8 @@ impl Vectors<'_> {
             out.push(b'{');
             write::string(out, "object", "embedding");
             write::plain(out, "index", index);
-            // As it was written: no digit is lost.
-            write::raw(out, "embedding", vector.get());
+            write::name(out, "embedding");
+            write_vector(vector, wanted.base64, out)?;
             out.push(b'}');
         }
         out.push(b']');
@@ -209,8 +270,27 @@ impl Vectors<'_> {
         write::plain(out, "prompt_tokens", tokens);
         write::plain(out, "total_tokens", tokens);
         out.extend_from_slice(b"}}");
-        tokens
+        Ok(tokens)
     }
+}
+
+/// Appends a vector: as it was written, so that no digit is lost, or where base64 is wanted of a provider that has none,
+/// its 32-bit floats, little-endian.
+///
+/// # Errors
+/// Where it is none.
+pub fn write_vector(vector: &RawValue, in_base64: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    if !in_base64 || vector.get().starts_with('"') {
+        out.extend_from_slice(vector.get().as_bytes());
+        return Ok(());
+    }
+    let values: Vec<f32> = serde_json::from_str(vector.get())
+        .map_err(|_| Malformed("an embedding is not an array of numbers"))?;
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    out.push(b'"');
+    base64::encode(&bytes, out);
+    out.push(b'"');
+    Ok(())
 }
 
 #[cfg(test)]
@@ -219,10 +299,92 @@ mod tests {
 
     use super::*;
 
+    const FACE: Face<'_> = Face { id: "7", model: "m", created: 1 };
+
     fn sent(body: &str, wire: Wire) -> Result<(Value, Wanted), Refused> {
+        sent_at((Endpoint::Embeddings, body), wire, &mut Losses::new(false))
+    }
+
+    fn sent_at(
+        (endpoint, body): (Endpoint, &str),
+        wire: Wire,
+        losses: &mut Losses,
+    ) -> Result<(Value, Wanted), Refused> {
         let mut out = Vec::new();
-        let wanted = request(body.as_bytes(), (wire, false), "m", &mut Losses::new(false), &mut out)?;
+        let wanted = request((endpoint, body.as_bytes()), (wire, false), ("m", "p"), losses, &mut out)?;
         Ok((serde_json::from_slice(&out).unwrap(), wanted))
+    }
+
+    /// What Cohere's clients ask of others, and how they are answered.
+    #[test]
+    fn coheres_form_reaches_every_provider() {
+        let body =
+            |more: &str| format!(r#"{{"model":"x","texts":["a","b"],"input_type":"search_query"{more}}}"#);
+        let openai = r#"{"object":"list","data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[0.50]}],"usage":{"total_tokens":4}}"#;
+        let gemini = r#"{"embeddings":[{"values":[0.5]},{"values":[2]}]}"#;
+        for (wire, more, wanted, back, vectors, dropped) in [
+            (
+                Wire::OpenAi,
+                r#","output_dimension":8,"truncate":"NONE""#,
+                json!({"model": "m", "input": ["a", "b"], "encoding_format": "float", "dimensions": 8}),
+                openai,
+                json!({"float": [[0.5], [2]]}),
+                "input_type",
+            ),
+            (
+                Wire::OpenAi,
+                r#","embedding_types":["base64"]"#,
+                json!({"model": "m", "input": ["a", "b"], "encoding_format": "base64"}),
+                openai,
+                json!({"base64": ["AAAAPw==", "AAAAQA=="]}),
+                "input_type",
+            ),
+            (
+                Wire::Voyage,
+                r#","embedding_types":["int8"],"truncate":"END""#,
+                json!({"model": "m", "input": ["a", "b"], "input_type": "query", "output_dtype": "int8",
+                    "truncation": true}),
+                openai,
+                json!({"int8": [[0.5], [2]]}),
+                "",
+            ),
+            (
+                Wire::Gemini,
+                "",
+                json!({"requests": [
+                    {"model": "models/m", "content": {"parts": [{"text": "a"}]}},
+                    {"model": "models/m", "content": {"parts": [{"text": "b"}]}}]}),
+                gemini,
+                json!({"float": [[0.5], [2]]}),
+                "input_type",
+            ),
+        ] {
+            let mut losses = Losses::new(false).with_names(cohere::inbound::NAMES);
+            let (request, depends) =
+                sent_at((Endpoint::CohereEmbed, &body(more)), wire, &mut losses).unwrap();
+            assert_eq!((request, losses.dropped().join(",")), (wanted, dropped.to_owned()));
+            let mut out = Vec::new();
+            let depends = Wanted { estimate: 4, ..depends };
+            let usage = answer(wire, back.as_bytes(), &FACE, &depends, &mut out).unwrap();
+            assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(4));
+            let got: Value = serde_json::from_slice(&out).unwrap();
+            let meta = json!({"api_version": {"version": "2"}, "billed_units": {"input_tokens": 4}});
+            assert_eq!(
+                got,
+                json!({"id": "7", "embeddings": vectors, "texts": ["a", "b"], "meta": meta,
+                    "response_type": "embeddings_by_type"})
+            );
+        }
+        for (wire, more, param) in [
+            (Wire::OpenAi, r#","embedding_types":["int8"]"#, "embedding_types"),
+            (Wire::OpenAi, r#","truncate":"END""#, "truncate"),
+            (Wire::Gemini, r#","truncate":"START""#, "truncate"),
+            (Wire::Gemini, r#","max_tokens":9"#, "max_tokens"),
+        ] {
+            let mut losses = Losses::new(false).with_names(cohere::inbound::NAMES);
+            let refused = sent_at((Endpoint::CohereEmbed, &body(more)), wire, &mut losses).unwrap_err();
+            assert_eq!(refused.param, param, "{more}");
+        }
     }
 
     #[test]
@@ -294,6 +456,14 @@ mod tests {
         let voyage = r#"{"object":"list","data":[{"object":"embedding","embedding":[2],"index":1},{"object":"embedding","embedding":[0.5,-1.0],"index":0}],"model":"v","usage":{"total_tokens":4}}"#;
         for (wire, body, base64, first, tokens) in [
             (Wire::Gemini, r#"{"embeddings":[{"values":[0.5,-1]}]}"#, false, json!([0.5, -1]), 7),
+            // 0.5, 0.25 and -2 as Python's struct.pack('<3f', ...) and base64 write them.
+            (
+                Wire::Gemini,
+                r#"{"embeddings":[{"values":[0.5,0.25,-2]}]}"#,
+                true,
+                json!("AAAAPwAAgD4AAADA"),
+                7,
+            ),
             (Wire::Cohere, cohere, false, json!([0.5, -1.0]), 4),
             (Wire::Cohere, cohere, true, json!("AAAAPw=="), 4),
             (Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#, false, json!([1]), 7),
@@ -301,7 +471,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let wanted = Wanted { base64, estimate: 7, ..Wanted::default() };
-            let usage = answer(wire, body.as_bytes(), "m", &wanted, &mut out).unwrap();
+            let usage = answer(wire, body.as_bytes(), &FACE, &wanted, &mut out).unwrap();
             assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(tokens));
             let got: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!((&got["data"][0]["embedding"], &got["model"]), (&first, &"m".into()), "{body}");
@@ -311,7 +481,7 @@ mod tests {
         for (wire, body) in
             [(Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#), (Wire::Cohere, "{}"), (Wire::Voyage, "{}")]
         {
-            assert!(answer(wire, body.as_bytes(), "m", &base64, &mut Vec::new()).is_err(), "{body}");
+            assert!(answer(wire, body.as_bytes(), &FACE, &base64, &mut Vec::new()).is_err(), "{body}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Ranking documents, for providers that have other forms than their clients.
 //!
 //! Clients speak the form of Cohere's, Jina's and Together's APIs (`top_n`, `results`), or Voyage's (`top_k`, `data`);
-//! what comes back has the form of what was asked. Source: Cohere API reference, "Rerank", versions 1 and 2; Jina AI,
+//! what comes back has the form of what was asked. At `/v2/rerank` that is Cohere's version 2. Source: Cohere API reference, "Rerank", versions 1 and 2; Jina AI,
 //! "Reranker API"; Voyage AI API reference, "Rerankers".
 
 use std::borrow::Cow;
@@ -18,6 +18,7 @@ use crate::dialect::{
     },
     cohere,
     json::write,
+    openai::{self, request::Endpoint},
     usage::Usage,
     voyage,
 };
@@ -115,21 +116,24 @@ pub fn read_request(body: &[u8]) -> Result<Asked<'_>, Refused> {
 /// # Errors
 /// What is wrong with the request, or cannot be expressed.
 pub fn request(
-    body: &[u8],
+    (endpoint, body): (Endpoint, &[u8]),
     wire: Wire,
-    model: &str,
+    (model, provider): (&str, &str),
     losses: &mut Losses,
     out: &mut Vec<u8>,
 ) -> Result<Wanted, Refused> {
     let asked = read_request(body)?;
     match wire {
+        Wire::OpenAi => openai::rerank::write_request(&asked, (model, provider), losses, out)?,
         Wire::Cohere => cohere::rerank::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::rerank::write_request(&asked, model, losses, out)?,
         _ => return Losses::refuse("model", "The provider of this model ranks no documents."),
     }
     let kept = if asked.return_documents { asked.documents } else { Vec::new() };
+    let as_cohere = endpoint == Endpoint::CohereRerank;
     Ok(Wanted {
-        as_voyage: asked.as_voyage,
+        as_voyage: asked.as_voyage && !as_cohere,
+        as_cohere,
         documents: kept.into_iter().map(Cow::into_owned).collect(),
         ..Wanted::default()
     })
@@ -147,6 +151,7 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     let ranks = match wire {
+        Wire::OpenAi => openai::rerank::read_answer(body)?,
         Wire::Cohere => cohere::rerank::read_answer(body)?,
         Wire::Voyage => voyage::rerank::read_answer(body)?,
         _ => return Err(Malformed("the provider ranks no documents")),
@@ -157,7 +162,9 @@ pub fn answer(
     } else {
         write::string(out, "id", if ranks.id.is_empty() { face.id } else { &ranks.id });
     }
-    write::string(out, "model", face.model);
+    if !wanted.as_cohere {
+        write::string(out, "model", face.model);
+    }
     write::name(out, if wanted.as_voyage { "data" } else { "results" });
     out.push(b'[');
     for ranked in &ranks.ranked {
@@ -181,7 +188,9 @@ pub fn answer(
     if let Some(meta) = ranks.meta {
         write::raw(out, "meta", meta.get());
     }
-    if ranks.tokens.is_some() || wanted.as_voyage {
+    if wanted.as_cohere {
+        cohere::inbound::embeddings::write_meta(ranks.tokens, out);
+    } else if ranks.tokens.is_some() || wanted.as_voyage {
         write::name(out, "usage");
         out.push(b'{');
         write::plain(out, "total_tokens", ranks.tokens.unwrap_or(wanted.estimate));
@@ -202,9 +211,24 @@ mod tests {
     const VOYAGE: &str = r#"{"object":"list","data":[{"relevance_score":0.9,"index":1},{"relevance_score":0.1,"index":0}],"model":"rerank-2.5","usage":{"total_tokens":7}}"#;
 
     fn exchange(body: &Value, wire: Wire, back: &str) -> (Value, Value, Option<Usage>) {
+        exchange_at(Endpoint::Rerank, body, wire, back)
+    }
+
+    fn exchange_at(
+        endpoint: Endpoint,
+        body: &Value,
+        wire: Wire,
+        back: &str,
+    ) -> (Value, Value, Option<Usage>) {
         let (mut sent, mut got) = (Vec::new(), Vec::new());
-        let wanted =
-            request(body.to_string().as_bytes(), wire, "r", &mut Losses::new(false), &mut sent).unwrap();
+        let wanted = request(
+            (endpoint, body.to_string().as_bytes()),
+            wire,
+            ("r", "p"),
+            &mut Losses::new(false),
+            &mut sent,
+        )
+        .unwrap();
         let usage = answer(wire, back.as_bytes(), &FACE, &wanted, &mut got).unwrap();
         (serde_json::from_slice(&sent).unwrap(), serde_json::from_slice(&got).unwrap(), usage)
     }
@@ -242,6 +266,24 @@ mod tests {
     }
 
     #[test]
+    fn coheres_second_version_reaches_every_provider() {
+        let body = json!({"model": "x", "query": "q", "documents": ["a", "b"], "top_n": 2, "priority": 0});
+        let results = json!([{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]);
+        let meta = json!({"api_version": {"version": "2"}, "billed_units": {"input_tokens": 7}});
+        let family = json!({"model": "n", "id": "t", "results": results, "usage": {"total_tokens": 7}});
+        let (sent, got, _) = exchange_at(Endpoint::CohereRerank, &body, Wire::OpenAi, &family.to_string());
+        let wanted = json!({"model": "r", "query": "q", "documents": ["a", "b"], "top_n": 2});
+        assert_eq!(sent, wanted);
+        assert_eq!(got, json!({"id": "t", "results": results, "meta": meta}));
+        let mut body = body.clone();
+        body.as_object_mut().unwrap().remove("priority");
+        let (sent, got, usage) = exchange_at(Endpoint::CohereRerank, &body, Wire::Voyage, VOYAGE);
+        assert_eq!(sent, json!({"model": "r", "query": "q", "documents": ["a", "b"], "top_k": 2}));
+        assert_eq!(got, json!({"id": "rerank-1", "results": results, "meta": meta}));
+        assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(7));
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         for (body, wire, param) in [
             (json!({"documents": ["a"]}), Wire::Cohere, "query"),
@@ -257,8 +299,14 @@ mod tests {
             ),
         ] {
             let body = body.to_string();
-            let refused =
-                request(body.as_bytes(), wire, "r", &mut Losses::new(false), &mut Vec::new()).unwrap_err();
+            let refused = request(
+                (Endpoint::Rerank, body.as_bytes()),
+                wire,
+                ("r", "p"),
+                &mut Losses::new(false),
+                &mut Vec::new(),
+            )
+            .unwrap_err();
             assert_eq!(refused.param, param, "{body}");
         }
         for wire in [Wire::Cohere, Wire::Voyage, Wire::OpenAi] {

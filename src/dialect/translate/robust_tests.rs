@@ -23,7 +23,7 @@ impl Rng {
 /// What Cohere alone cannot be sent.
 const PDF: &str = "application/pdf";
 
-const REQUESTS: [(Endpoint, &str); 7] = [
+const REQUESTS: [(Endpoint, &str); 10] = [
     (
         Endpoint::ChatCompletions,
         r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"file","file":{"file_data":"data:text/plain;base64,YQ==","filename":"f"}}]},{"role":"assistant","content":"b","reasoning_content":"r","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"{\"r\":1}"},{"role":"user","content":"c"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required","documents":[{"data":{"text":"t"}}],"logprobs":true,"temperature":0.5,"top_p":1,"frequency_penalty":0.5,"stop":["x","y"],"reasoning_effort":"high"}"#,
@@ -44,6 +44,18 @@ const REQUESTS: [(Endpoint, &str); 7] = [
     (
         Endpoint::Rerank,
         r#"{"model":"m","query":"q","documents":["a",{"text":"b"}],"top_n":2,"return_documents":true}"#,
+    ),
+    (
+        Endpoint::CohereChat,
+        r#"{"model":"m","stream":true,"messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a\u00e9\ud83d\ude00"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]},{"role":"assistant","tool_plan":"p","content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"b"}],"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":[{"type":"document","document":{"id":"d","data":{"r":1}}},{"type":"text","text":"r"}]}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"strict_tools":true,"tool_choice":"REQUIRED","documents":[{"data":{"text":"t"}}],"safety_mode":"STRICT","citation_options":{"mode":"FAST"},"thinking":{"type":"enabled","token_budget":1024},"max_tokens":2000,"stop_sequences":["x"],"temperature":0.5,"p":0.5,"k":5,"seed":1,"frequency_penalty":0.5,"logprobs":true}"#,
+    ),
+    (
+        Endpoint::CohereEmbed,
+        r#"{"model":"m","inputs":[{"content":[{"type":"text","text":"a\n"}]}],"input_type":"search_query","embedding_types":["base64"],"output_dimension":8,"truncate":"END"}"#,
+    ),
+    (
+        Endpoint::CohereRerank,
+        r#"{"model":"m","query":"q","documents":["a","b"],"top_n":2,"max_tokens_per_doc":9}"#,
     ),
     (Endpoint::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
 ];
@@ -102,8 +114,19 @@ const STREAMS: [(Wire, &str); 4] = [
 ];
 
 /// Answers that are no chat.
-const LISTS: [(Wire, Endpoint, &str); 5] = [
+const LISTS: [(Wire, Endpoint, &str); 8] = [
     (Wire::Gemini, Endpoint::Embeddings, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
+    (Wire::Gemini, Endpoint::CohereEmbed, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
+    (
+        Wire::OpenAi,
+        Endpoint::CohereEmbed,
+        r#"{"data":[{"embedding":[0.5,1],"index":1},{"embedding":"AAAA","index":0}],"usage":{"total_tokens":4}}"#,
+    ),
+    (
+        Wire::OpenAi,
+        Endpoint::CohereRerank,
+        r#"{"id":"i","data":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":4}}"#,
+    ),
     (
         Wire::Cohere,
         Endpoint::Embeddings,
@@ -148,7 +171,8 @@ const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
 const MODELS: [&str; 4] =
     ["m", "anthropic.claude-sonnet-4-5-v1:0", "global.anthropic.claude-opus-5-5", "amazon.nova-2-lite-v1:0"];
-const SURFACES: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
+const SURFACES: [Endpoint; 4] =
+    [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses, Endpoint::CohereChat];
 const FACE: Face<'_> = Face { id: "i", model: "m", created: 1 };
 
 /// Changes a few bytes: another one, one more, one less, a piece twice, cut, or a word of JSON in its place.
@@ -224,7 +248,7 @@ fn no_request_makes_a_reader_or_writer_panic() {
                 // What Bedrock takes depends on whose model it is.
                 let model = if wire == Wire::Bedrock { MODELS[case as usize % MODELS.len()] } else { "m/n" };
                 let mut out = Vec::new();
-                let asked = match endpoint {
+                let asked = match endpoint.operation() {
                     Endpoint::Embeddings | Endpoint::Rerank => Ok(None),
                     _ => chat(endpoint, &body).map(Some),
                 };
@@ -268,6 +292,8 @@ fn no_list_makes_a_reader_or_writer_panic() {
         let wanted = Wanted {
             base64: case % 2 == 1,
             as_voyage: case % 3 == 0,
+            as_cohere: matches!(case % 5, 1 | 2),
+            vectors: "float",
             documents: vec!["d".into()],
             ..Wanted::default()
         };

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::dialect::{
     chat::{Losses, Malformed, Refused},
-    gemini::embeddings::Embeddings,
     json::write_string,
+    translate::embeddings::Vectors,
 };
 
 /// "The API accepts a maximum of 250 input texts".
@@ -53,7 +53,7 @@ pub fn write_request(inputs: &[&str], dimensions: Option<u64>, out: &mut Vec<u8>
 ///
 /// # Errors
 /// Where it is none.
-pub fn read_answer(body: &[u8]) -> Result<Embeddings<'_>, Malformed> {
+pub fn read_answer(body: &[u8]) -> Result<Vectors<'_>, Malformed> {
     #[derive(Deserialize)]
     struct Response<'a> {
         #[serde(borrow)]
@@ -88,7 +88,7 @@ pub fn read_answer(body: &[u8]) -> Result<Embeddings<'_>, Malformed> {
         let count = count.filter(|count| (0.0..1e12).contains(count)).map_or(0, |count| count as u64);
         tokens += count;
     }
-    Ok(Embeddings::new(vectors, Some(tokens).filter(|&tokens| tokens > 0)))
+    Ok(Vectors { vectors, tokens: Some(tokens).filter(|&tokens| tokens > 0) })
 }
 
 #[cfg(test)]
@@ -117,11 +117,8 @@ mod tests {
         let body = br#"{"predictions":[{"embeddings":{"statistics":{"truncated":false,"token_count":6},"values":[0.5,-1]}},
             {"embeddings":{"values":[1],"statistics":{"token_count":2.0}}}],"metadata":{"billableCharacterCount":9}}"#;
         let read = read_answer(body).unwrap();
-        assert_eq!((read.count(), read.prompt_tokens), (2, Some(8)));
-        assert_eq!(
-            read_answer(br#"{"predictions":[{"embeddings":{"values":[1]}}]}"#).unwrap().prompt_tokens,
-            None
-        );
+        assert_eq!((read.vectors.len(), read.tokens), (2, Some(8)));
+        assert_eq!(read_answer(br#"{"predictions":[{"embeddings":{"values":[1]}}]}"#).unwrap().tokens, None);
         assert!(read_answer(b"{}").is_err());
     }
 }

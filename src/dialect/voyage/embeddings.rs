@@ -1,15 +1,12 @@
 //! Embeddings, which are nearly OpenAI's: other names for a few fields, and only the sum of the tokens.
 //!
 //! Source: Voyage AI API reference, "Text embedding models" (`input`, `input_type`, `truncation`, `output_dimension`,
-//! `output_dtype`, `encoding_format`: null or `base64`).
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
+//! `output_dtype`, `encoding_format`: null or `base64`). Answers are read as OpenAI's.
 
 use super::PROVIDER;
-use crate::dialect::chat::{Losses, Malformed, Refused};
+use crate::dialect::chat::{Losses, Refused};
 use crate::dialect::json::write;
-use crate::dialect::translate::embeddings::{Asked, Purpose, Vectors};
+use crate::dialect::translate::embeddings::{Asked, Purpose};
 
 /// Appends the body that asks for an embedding of each input.
 ///
@@ -33,6 +30,9 @@ pub fn write_request(
     if let Some(dimensions) = asked.dimensions {
         write::plain(out, "output_dimension", dimensions);
     }
+    if let Some(kind) = asked.quantized {
+        write::string(out, "output_dtype", kind);
+    }
     if asked.base64 {
         write::string(out, "encoding_format", "base64");
     }
@@ -47,35 +47,4 @@ pub fn write_request(
     }
     out.push(b'}');
     Ok(())
-}
-
-/// Reads an answer.
-///
-/// # Errors
-/// Where it is none.
-pub fn read_answer(body: &[u8]) -> Result<Vectors<'_>, Malformed> {
-    #[derive(Deserialize)]
-    struct Response<'a> {
-        #[serde(borrow)]
-        data: Vec<Embedding<'a>>,
-        usage: Option<Usage>,
-    }
-    #[derive(Deserialize)]
-    struct Embedding<'a> {
-        index: Option<u64>,
-        #[serde(borrow)]
-        embedding: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Usage {
-        total_tokens: Option<u64>,
-    }
-    let mut response: Response<'_> =
-        serde_json::from_slice(body).map_err(|_| Malformed("the answer is not Voyage's embeddings"))?;
-    // They come in the order of the inputs; that of their numbers is the one that is promised.
-    response.data.sort_by_key(|embedding| embedding.index.unwrap_or(u64::MAX));
-    Ok(Vectors {
-        vectors: response.data.into_iter().map(|embedding| embedding.embedding).collect(),
-        tokens: response.usage.and_then(|usage| usage.total_tokens),
-    })
 }

@@ -10,6 +10,7 @@ import os
 import unittest
 
 import anthropic
+import cohere
 import langchain_openai
 import openai
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -192,6 +193,64 @@ class Anthropic:
     errors = (anthropic.BadRequestError, anthropic.RateLimitError, anthropic.InternalServerError)
 
 
+class Cohere:
+    """Version 2 of Cohere's API."""
+
+    name = "cohere"
+
+    def __init__(self, base=None):
+        self.sdk = cohere.ClientV2(api_key=API_KEY, base_url=base or f"http://{GATEWAY}", timeout=20)
+
+    def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
+        messages = []
+        for turn in turns:
+            kind = turn[0]
+            if kind in ("system", "user"):
+                messages.append({"role": kind, "content": turn[1]})
+            elif kind == "image":
+                image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+                messages.append({"role": "user", "content": [{"type": "text", "text": turn[1]}, image]})
+            elif kind == "call":
+                function = {"name": turn[2], "arguments": json.dumps(turn[3])}
+                calls = [{"id": turn[1], "type": "function", "function": function}]
+                messages.append({"role": "assistant", "tool_plan": "I will look.", "tool_calls": calls})
+            elif kind == "result":
+                content = [{"type": "document", "document": {"data": {"result": turn[2]}}}]
+                content = content if turn[2].isascii() else turn[2]  # as a text, too
+                messages.append({"role": "tool", "tool_call_id": turn[1], "content": content})
+        if tools:
+            function = {"name": "get_weather", "description": "The weather.", "parameters": SCHEMA}
+            more["tools"] = [{"type": "function", "function": function}]
+            if tools == "must":
+                more["tool_choice"] = "REQUIRED"
+        if schema:
+            more["response_format"] = {"type": "json_object", "json_schema": SCHEMA}
+        asked = {"model": model, "messages": messages, "request_options": {"max_retries": 0}, **more}
+        ends = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
+        if not stream:
+            answer = self.sdk.chat(**asked)
+            text = "".join(block.text for block in answer.message.content or [] if block.type == "text")
+            calls = [(c.id, c.function.name, json.loads(c.function.arguments)) for c in answer.message.tool_calls or []]
+            usage = (answer.usage.tokens.input_tokens, answer.usage.tokens.output_tokens)
+            return {"text": text, "calls": calls, "end": ends[answer.finish_reason], "usage": usage}
+        text, calls, end, usage = "", {}, None, None
+        for event in self.sdk.chat_stream(**asked):
+            if event.type == "content-delta":
+                text += event.delta.message.content.text or ""
+            elif event.type == "tool-call-start":
+                call = event.delta.message.tool_calls
+                calls[event.index] = [call.id, call.function.name, call.function.arguments]
+            elif event.type == "tool-call-delta":
+                calls[event.index][2] += event.delta.message.tool_calls.function.arguments
+            elif event.type == "message-end":
+                end = ends[event.delta.finish_reason]
+                usage = (event.delta.usage.tokens.input_tokens, event.delta.usage.tokens.output_tokens)
+        calls = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
+        return {"text": text, "calls": calls, "end": end, "usage": usage}
+
+    errors = (cohere.BadRequestError, cohere.TooManyRequestsError, cohere.InternalServerError)
+
+
 class LangChain:
     """ChatOpenAI, as those have it who build on LangChain: its own reading of answers and adding up of chunks."""
 
@@ -248,11 +307,10 @@ class LangChain:
     errors = OpenAiChat.errors
 
 
-CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic, LangChain]
+CLIENTS = [OpenAiChat, OpenAiResponses, Anthropic, Cohere, LangChain]
 # Clients that are not tried at all, and why.
 ABSENT = {
     "google-genai": "the gateway does not answer in Gemini's dialect, only asks in it",
-    "cohere": "the gateway does not answer chats in Cohere's dialect (/v2/chat), only asks in it",
 }
 # Each provider by its own dialect; the answers of the others are those of the simulator's same generator.
 OWN = {"openai": lambda: OpenAiChat(f"http://{SIMULATOR}/v1"), "claude": lambda: Anthropic(f"http://{SIMULATOR}")}

@@ -21,6 +21,7 @@ DOCUMENTS = ["a poem on rust", "Paris is the capital of France", "bread"]
 OPENAI = openai.OpenAI(base_url=f"http://{GATEWAY}/v1", api_key=API_KEY, max_retries=0, timeout=20)
 # Version 1 of Cohere's API ranks at /v1/rerank.
 COHERE = cohere.Client(api_key=API_KEY, base_url=f"http://{GATEWAY}", timeout=20)
+COHERE_V2 = cohere.ClientV2(api_key=API_KEY, base_url=f"http://{GATEWAY}", timeout=20)
 VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{GATEWAY}/v1", timeout=20, max_retries=1)
 OWN_COHERE = cohere.ClientV2(api_key=API_KEY, base_url=f"http://{SIMULATOR}", timeout=20)
 OWN_VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{SIMULATOR}/voyage/v1", timeout=20, max_retries=1)
@@ -66,6 +67,38 @@ class Embeddings(unittest.TestCase):
                 self.near([list(one) for one in answer.embeddings], own_vectors(provider, 256))
                 self.assertGreater(answer.total_tokens, 0)
 
+    def test_coheres_client(self):
+        others = {"openai": "openai:text-embedding-3-small", "gemini": "gemini:gemini-embedding-001"}
+        for provider, model in {**EMBEDDERS, **others}.items():
+            with self.subTest(provider=provider):
+                options = {"input_type": "search_document", "embedding_types": ["float"], "output_dimension": 256}
+                answer = COHERE_V2.embed(model=model, texts=TEXTS, **options)
+                if provider in EMBEDDERS:
+                    wanted = own_vectors(provider, 256)
+                else:
+                    whole = OPENAI.embeddings.create(model=model, input=TEXTS, dimensions=256)
+                    wanted = [one.embedding for one in whole.data]
+                self.near(answer.embeddings.float_, wanted)
+                self.assertEqual((answer.texts, answer.response_type), (TEXTS, "embeddings_by_type"))
+                self.assertGreater(answer.meta.billed_units.input_tokens, 0)
+        for provider, model in EMBEDDERS.items():
+            with self.subTest(provider=provider):
+                answer = COHERE_V2.embed(model=model, texts=["a"], input_type="search_query", embedding_types=["int8"])
+                self.assertIsInstance(answer.embeddings.int8[0][0], int)
+
+    def test_coheres_errors(self):
+        once = {"input_type": "search_query", "request_options": {"max_retries": 0}}
+        for provider, model in EMBEDDERS.items():
+            for status, error in ((400, cohere.BadRequestError), (429, cohere.TooManyRequestsError)):
+                with self.subTest(provider=provider), self.assertRaises(error):
+                    COHERE_V2.embed(model=f"{provider}:sim-error-{status}", texts=["a"], **once)
+            with self.assertRaises(cohere.NotFoundError):
+                COHERE_V2.embed(model=f"{provider}:no-such-model", texts=["a"], **once)
+        types = ["float", "int8"]
+        with self.assertRaises(cohere.BadRequestError) as raised:
+            COHERE_V2.embed(model=EMBEDDERS["voyage"], texts=["a"], embedding_types=types, **once)
+        self.assertIn("embedding_types", raised.exception.body["message"])
+
     def test_errors(self):
         for provider, model in EMBEDDERS.items():
             for status, error in ((400, openai.BadRequestError), (429, openai.RateLimitError)):
@@ -91,6 +124,15 @@ class Ranks(unittest.TestCase):
         self.assertEqual(
             COHERE.rerank(model=RANKERS["cohere"], query=QUERY, documents=DOCUMENTS).meta.billed_units.search_units, 1
         )
+
+    def test_coheres_client_of_version_2(self):
+        own = OWN_COHERE.rerank(model="rerank-v3.5", query=QUERY, documents=DOCUMENTS, top_n=2).results
+        for provider, model in RANKERS.items():
+            with self.subTest(provider=provider):
+                answer = COHERE_V2.rerank(model=model, query=QUERY, documents=DOCUMENTS, top_n=2)
+                self.assertEqual(answer.results, own)
+                units = answer.meta.billed_units
+                self.assertGreater(units.search_units or units.input_tokens, 0)
 
     def test_voyages_client(self):
         own = OWN_VOYAGE.rerank(QUERY, DOCUMENTS, model="rerank-2.5", top_k=2).results

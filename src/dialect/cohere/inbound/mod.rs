@@ -5,6 +5,7 @@
 //! and "Streaming"; and the types of the official `cohere` package for Python.
 
 pub mod answer;
+pub mod embeddings;
 pub mod error;
 pub mod events;
 mod messages;
