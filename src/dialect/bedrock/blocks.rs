@@ -145,7 +145,7 @@ impl Writer<'_> {
         for (thought, signature) in &said.reasoning {
             match signature.as_deref() {
                 // Claude takes thoughts only with its signature over them, and others do not want theirs back.
-                None => self.losses.cannot(format!("messages[{at}].reasoning_content"), PROVIDER)?,
+                None => self.losses.leave_out(format!("messages[{at}].reasoning_content")),
                 Some(signature) => {
                     open(self.out, "reasoningContent");
                     match signature.strip_prefix(REDACTED) {

@@ -118,8 +118,8 @@ fn write_assistant(
 ) -> Result<(), Refused> {
     for (thought, signature) in &said.reasoning {
         match signature.as_deref() {
-            // Claude takes thoughts only with its own signature over them.
-            None => losses.cannot(format!("messages[{at}].reasoning_content"), PROVIDER)?,
+            // Claude takes thoughts only with its own signature over them, and goes on without those of others.
+            None => losses.leave_out(format!("messages[{at}].reasoning_content")),
             Some(signature) => match signature.strip_prefix(REDACTED) {
                 Some(data) => {
                     write::open(out, "redacted_thinking");

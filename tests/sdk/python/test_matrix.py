@@ -371,6 +371,22 @@ class Matrix(unittest.TestCase):
             self.assertEqual(raised.exception.status_code, status)
 
 
+class Thoughts(unittest.TestCase):
+    def test_coheres_client_sends_claudes_thoughts_back(self):
+        # With a budget Claude goes on after a call only where its thoughts come back with their signature.
+        function = {"name": "get_weather", "description": "The weather.", "parameters": SCHEMA}
+        asked = {
+            "model": f"claude:{MODELS['claude']}", "thinking": {"type": "enabled", "token_budget": 1024},
+            "tools": [{"type": "function", "function": function}], "request_options": {"max_retries": 0},
+        }
+        messages = [{"role": "user", "content": "Say hello."}]
+        answer = Cohere().sdk.chat(messages=messages, **asked)
+        self.assertEqual((answer.message.content[0].type, answer.finish_reason), ("thinking", "TOOL_CALL"))
+        result = {"role": "tool", "tool_call_id": answer.message.tool_calls[0].id, "content": "23 degrees and clear"}
+        answer = Cohere().sdk.chat(messages=[*messages, answer.message, result], **asked)
+        self.assertIn("23 degrees and clear", answer.message.content[-1].text)
+
+
 def add(kind, provider, case):
     def test(self):
         hole = HOLES.get((kind.name, provider, case))

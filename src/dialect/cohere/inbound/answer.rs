@@ -3,6 +3,8 @@
 //! Source: Cohere API reference, "Chat" (response).
 //!
 //! - What is thought is a `thinking` block, before calls too: `tool_plan` is what only Cohere's own older models write.
+//!   Where the provider signs it the block has its `signature` beside it, which Cohere's clients send back as they do
+//!   the rest of a message, and without which Claude does not go on after calls.
 //! - Sources are cited where they stand in the text. What others cite are pages, which become documents with their
 //!   `url` and `title`.
 //! - Probabilities come without the numbers of tokens, which others do not tell.
@@ -62,9 +64,12 @@ fn write_content(choice: &Choice<'_>, out: &mut Vec<u8>) {
     }
     write::name(out, "content");
     out.push(b'[');
-    for (thought, _) in &choice.reasoning {
+    for (thought, signature) in &choice.reasoning {
         write::open(out, "thinking");
         write::string(out, "thinking", thought);
+        if let Some(signature) = signature {
+            write::string(out, "signature", signature);
+        }
         out.push(b'}');
     }
     for text in texts {
@@ -265,7 +270,10 @@ mod tests {
                 "id": "chatcmpl-1", "finish_reason": "TOOL_CALL",
                 "message": {
                     "role": "assistant",
-                    "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Größe"}],
+                    "content": [
+                        {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
+                        {"type": "text", "text": "Größe"},
+                    ],
                     "tool_calls": [call("call_1", "{\"a\":1}"), call("chatcmpl-1_1", "{}")],
                     "citations": [{
                         "start": 1, "end": 4, "text": "röß", "content_index": 1, "type": "TEXT_CONTENT",

@@ -85,6 +85,16 @@ impl EventWriter {
                 self.block(Open::Thinking, out);
                 self.delta("thinking", text, out);
             }
+            Piece::Signature { choice: 0, signature } => {
+                self.block(Open::Thinking, out);
+                event("content-delta", Some(self.blocks.saturating_sub(1)), out);
+                out.extend_from_slice(b",\"delta\":{\"message\":{\"content\":{\"thinking\":\"\"");
+                write::string(out, "signature", signature);
+                out.extend_from_slice(b"}}}");
+                end(out);
+                // A thought that follows has its own.
+                self.close(out);
+            }
             Piece::Call { choice: 0, index, id, name } => self.call(*index, id, name, out),
             Piece::Arguments { choice: 0, index, json } if !json.is_empty() => match self.open {
                 Some(Open::Call(open, _)) if open == *index => {

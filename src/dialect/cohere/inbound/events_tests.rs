@@ -133,6 +133,7 @@ fn thought_text_and_calls() {
         json!({"type": "message-start", "id": "chatcmpl-1", "delta": {"message": empty}}),
         said("content-start", 0, json!({"type": "thinking", "thinking": ""})),
         said("content-delta", 0, json!({"thinking": "Hm"})),
+        said("content-delta", 0, json!({"thinking": "", "signature": "sig"})),
         ended("content-end", 0),
         said("content-start", 1, json!({"type": "text", "text": ""})),
         said("content-delta", 1, json!({"text": "He\n"})),

@@ -35,6 +35,9 @@ struct Block<'a> {
     text: Option<Str<'a>>,
     #[serde(borrow)]
     thinking: Option<Str<'a>>,
+    /// Ours: that of the provider over the thought.
+    #[serde(borrow)]
+    signature: Option<Str<'a>>,
     #[serde(borrow)]
     image_url: Option<Picture<'a>>,
     #[serde(borrow)]
@@ -110,7 +113,8 @@ fn assistant<'a>(said: Said<'a>, within: Path<'_>) -> Result<AssistantMessage<'a
             for (index, block) in blocks.into_iter().enumerate() {
                 let at = at.at(index);
                 if block.kind == "thinking" {
-                    message.reasoning.push((required(block.thinking, at.field("thinking"))?.0, None));
+                    let Str(thought) = required(block.thinking, at.field("thinking"))?;
+                    message.reasoning.push((thought, block.signature.map(|Str(signature)| signature)));
                 } else {
                     message.parts.push(block.part(at, false)?);
                 }

@@ -20,12 +20,12 @@ use crate::dialect::chat::idle::{Idle, is_idle};
 use crate::dialect::chat::request::Text;
 use crate::dialect::chat::{Effort, Refused, Request, ResponseFormat, Tool, ToolChoice};
 
-/// What says nothing to a provider that is not Cohere: no instructions of safety beside the client's own, or those that
-/// come unasked; no haste; no sources.
+/// What says nothing to a provider that is not Cohere: no sources, citations as they are by themselves or none, no
+/// instructions of safety but the client's own or those that come unasked, and no haste.
 const IDLE: &Idle = &[
     ("documents", &["[]"]),
-    ("citation_options", &["{}", "{\"mode\":\"OFF\"}", "{\"mode\":\"off\"}"]),
-    ("safety_mode", &["\"CONTEXTUAL\"", "\"OFF\"", "\"NONE\""]),
+    ("citation_options", &["{}", r#"{"mode":"OFF"}"#, r#"{"mode":"DISABLED"}"#, r#"{"mode":"ENABLED"}"#]),
+    ("safety_mode", &[r#""CONTEXTUAL""#, r#""OFF""#, r#""NONE""#]),
     ("priority", &["0"]),
 ];
 

@@ -34,7 +34,7 @@ fn a_conversation_with_tools() {
         matches!(&data.source, Source::Data { media_type, data } if media_type == "image/png" && data == "AAAA")
     );
     let Message::Assistant(said) = said else { panic!("{said:?}") };
-    assert_eq!(said.reasoning, [("I will look.".into(), None), ("Hm.".into(), None)]);
+    assert_eq!(said.reasoning, [("I will look.".into(), None), ("Hm.".into(), Some("s".into()))]);
     assert!(matches!(&said.parts[..], [Part::Text(text)] if text == "Wait."));
     let calls: Vec<_> = said.calls.iter().map(|call| (&*call.id, &*call.name, &*call.arguments)).collect();
     assert_eq!(calls, [("c1", "get_weather", "{\"city\":\"Paris\"}"), ("c2", "now", "")]);
