@@ -62,6 +62,8 @@ enum Section {
     Messages,
     /// Text, lists of texts, or tokens already.
     Input,
+    /// Images and nothing else, as Cohere's embeddings have them.
+    Images,
     /// Tools, schemas, and what we do not know: all its text counts.
     Other,
     /// Settings.
@@ -79,7 +81,7 @@ enum Kind {
 }
 
 /// Settings, whose text no model sees.
-const NOT_PROMPT: [&[u8]; 15] = [
+const NOT_PROMPT: [&[u8]; 20] = [
     b"model",
     b"user",
     b"metadata",
@@ -95,6 +97,11 @@ const NOT_PROMPT: [&[u8]; 15] = [
     b"modalities",
     b"audio",
     b"verbosity",
+    b"stop_sequences",
+    b"safety_mode",
+    b"embedding_types",
+    b"input_type",
+    b"truncate",
 ];
 
 /// Keys that most schemas of tools consist of.
@@ -200,7 +207,7 @@ impl<'a> Walk<'a> {
         }
         let kind = std::mem::replace(&mut self.kind, Kind::Text);
         match (self.section, kind) {
-            (Section::Messages, Kind::Image) => {
+            (Section::Messages, Kind::Image) | (Section::Images, _) => {
                 self.images += 1;
                 self.saved += raw.len() as u64;
                 return;
@@ -225,12 +232,14 @@ impl<'a> Walk<'a> {
         if self.depth <= 1 {
             self.holder = None;
             self.section = match key {
-                b"messages" => Section::Messages,
+                // What is embedded may have the content of messages, too.
+                b"messages" | b"inputs" => Section::Messages,
                 b"input" => Section::Input,
+                b"images" => Section::Images,
                 _ if NOT_PROMPT.contains(&key) => Section::NotPrompt,
                 _ => Section::Other,
             };
-            if self.section == Section::Messages {
+            if key == b"messages" {
                 self.add(PER_ANSWER);
             }
             return;
@@ -239,7 +248,7 @@ impl<'a> Walk<'a> {
             Section::Messages => self.key_of_message(key),
             Section::Other if SCHEMA.contains(&key) => self.add(PER_ITEM),
             Section::Other => self.cost = self.cost.saturating_add(cost + 2 * PER_ITEM * TOKEN),
-            Section::Input | Section::NotPrompt => {}
+            Section::Input | Section::Images | Section::NotPrompt => {}
         }
     }
 

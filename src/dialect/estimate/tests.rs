@@ -144,6 +144,20 @@ fn images_are_not_text() {
     }
 }
 
+#[test]
+fn images_that_are_embedded_are_not_text() {
+    let data = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(10_000));
+    let content = json!([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": data}}]);
+    for body in [
+        json!({"model": "m", "input_type": "image", "images": [data]}),
+        json!({"model": "m", "input_type": "search_query", "inputs": [{"content": content}]}),
+    ] {
+        let found = of(&body.to_string());
+        assert!((IMAGE_EXPECTED..IMAGE_EXPECTED + 20).contains(&found.expected), "{found:?}");
+        assert!((IMAGE_UPPER..IMAGE_UPPER + 200).contains(&found.upper), "{found:?}");
+    }
+}
+
 /// What only looks like an image counts as the text it is.
 #[test]
 fn nobody_hides_text_in_an_image() {

@@ -179,16 +179,19 @@ pub(super) fn pages(annotations: &str) -> Vec<Page<'_>> {
 }
 
 impl Page<'_> {
-    /// Appends the citation. `block` is the content block of the text, which is told where it is at hand.
-    pub(super) fn write(&self, block: usize, text: Option<&str>, out: &mut Vec<u8>) {
+    /// Where what it cites begins, in characters of the whole text.
+    pub(super) fn start(&self) -> usize {
+        self.start_index.unwrap_or(0)
+    }
+
+    /// Appends the citation of a passage in this content block, before which so many characters of the text stand.
+    pub(super) fn write(&self, (block, before): (usize, usize), text: &str, out: &mut Vec<u8>) {
         out.push(b'{');
         if let (Some(start), Some(end)) = (self.start_index, self.end_index) {
-            write::plain(out, "start", start);
-            write::plain(out, "end", end);
-            if let Some(text) = text {
-                let cited: String = text.chars().skip(start).take(end.saturating_sub(start)).collect();
-                write::string(out, "text", &cited);
-            }
+            write::plain(out, "start", start.saturating_sub(before));
+            write::plain(out, "end", end.saturating_sub(before));
+            let cited: String = text.chars().skip(start).take(end.saturating_sub(start)).collect();
+            write::string(out, "text", &cited);
         }
         write::name(out, "sources");
         out.push(b'[');
@@ -213,7 +216,7 @@ fn write_citations(annotations: &str, choice: &Choice<'_>, out: &mut Vec<u8>) {
     out.push(b'[');
     for page in pages(annotations) {
         write::comma(out);
-        page.write(choice.reasoning.len(), choice.text.as_deref(), out);
+        page.write((choice.reasoning.len(), 0), choice.text.as_deref().unwrap_or_default(), out);
     }
     out.push(b']');
 }

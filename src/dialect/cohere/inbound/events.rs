@@ -10,11 +10,16 @@ use crate::dialect::chat::{Face, Finish, Piece};
 use crate::dialect::json::{write, write_value};
 use crate::dialect::usage::Usage;
 
+/// The most text kept to tell what of it is cited. Answers with sources are far shorter.
+const KEPT_BYTES: usize = 64 * 1024;
+/// The most blocks of text of which it is kept where they begin. Answers have one or two.
+const MAX_BLOCKS: usize = 1024;
+
 /// Turns pieces into events.
 ///
 /// - Only the first answer is shown. What a whole answer shows otherwise than its provider does, stands at the head of
 ///   [`answer`](super::answer).
-/// - What a citation cites is told by its place, and not once more by its text, which is no longer at hand.
+/// - What a citation cites is told as far as the text is kept.
 /// - Arguments go out as they come. Where the model's JSON is not valid, the client finds out.
 /// - An error ends the stream; what comes after an end is passed over.
 #[derive(Debug)]
@@ -24,9 +29,13 @@ pub struct EventWriter {
     stage: Stage,
     /// What has begun and not ended.
     open: Option<Open>,
-    /// Content blocks that have begun, and the last of them that is text.
+    /// Content blocks that have begun.
     blocks: usize,
-    text: usize,
+    /// Those of text, each with the characters of text before it.
+    texts: Vec<(usize, usize)>,
+    /// Characters of text so far, and the text, until it is [`KEPT_BYTES`] long.
+    length: usize,
+    text: String,
     /// Calls that have begun.
     calls: usize,
     /// Sources that were told.
@@ -61,7 +70,9 @@ impl EventWriter {
             stage: Stage::Before,
             open: None,
             blocks: 0,
-            text: 0,
+            texts: Vec::new(),
+            length: 0,
+            text: String::new(),
             calls: 0,
             citations: 0,
             stopped: false,
@@ -79,6 +90,10 @@ impl EventWriter {
             Piece::Start { id, .. } => self.begin(id, out),
             Piece::Text { choice: 0, text } | Piece::Refusal { choice: 0, text } if !text.is_empty() => {
                 self.block(Open::Text, out);
+                self.length += text.chars().count();
+                if self.text.len() + text.len() <= KEPT_BYTES {
+                    self.text.push_str(text);
+                }
                 self.delta("text", text, out);
             }
             Piece::Reasoning { choice: 0, text } if !text.is_empty() => {
@@ -153,8 +168,8 @@ impl EventWriter {
         self.open = Some(open);
         self.blocks += 1;
         let kind = if open == Open::Thinking { "thinking" } else { "text" };
-        if open == Open::Text {
-            self.text = self.blocks - 1;
+        if open == Open::Text && self.texts.len() < MAX_BLOCKS {
+            self.texts.push((self.blocks - 1, self.length));
         }
         event("content-start", Some(self.blocks - 1), out);
         out.extend_from_slice(b",\"delta\":{\"message\":{\"content\":{");
@@ -204,7 +219,8 @@ impl EventWriter {
         for page in pages(annotations) {
             event("citation-start", Some(self.citations), out);
             out.extend_from_slice(b",\"delta\":{\"message\":{\"citations\":");
-            page.write(self.text, None, out);
+            let of_block = self.texts.iter().rev().find(|(_, before)| *before <= page.start());
+            page.write(of_block.copied().unwrap_or_default(), &self.text, out);
             out.extend_from_slice(b"}}");
             end(out);
             event("citation-end", Some(self.citations), out);

@@ -127,8 +127,7 @@ fn thought_text_and_calls() {
     let mut rated = said("content-delta", 1, json!({"text": ""}));
     rated["logprobs"] = json!({"text": "He\n", "token_ids": [], "logprobs": [-0.5]});
     let source = json!({"type": "document", "id": "u", "document": {"url": "u", "title": "t"}});
-    let citation =
-        json!({"start": 0, "end": 2, "sources": [source], "content_index": 1, "type": "TEXT_CONTENT"});
+    let citation = json!({"start": 0, "end": 2, "text": "He", "sources": [source], "content_index": 1, "type": "TEXT_CONTENT"});
     let wanted = [
         json!({"type": "message-start", "id": "chatcmpl-1", "delta": {"message": empty}}),
         said("content-start", 0, json!({"type": "thinking", "thinking": ""})),
@@ -218,6 +217,25 @@ fn what_is_written_reads_as_what_it_was() {
     for size in 1..stream.len() {
         assert_eq!(read(&stream, size).unwrap(), pieces, "{size}");
     }
+}
+
+/// Places count from the beginning of the text, and from that of the block at Cohere.
+#[test]
+fn what_is_cited_stands_in_its_block() {
+    let page = r#"[{"url_citation":{"start_index":4,"end_index":6,"url":"u","title":"t"}}]"#;
+    let events = events(&written(&[
+        text("Größ"),
+        Piece::Reasoning { choice: 0, text: "Hm".into() },
+        text("e é"),
+        Piece::Annotations { choice: 0, json: page.into() },
+        Piece::Done,
+    ]));
+    let citation = events.iter().find(|event| event["type"] == "citation-start").unwrap();
+    let citation = &citation["delta"]["message"]["citations"];
+    assert_eq!(
+        (&citation["start"], &citation["end"], &citation["content_index"], &citation["text"]),
+        (&0.into(), &2.into(), &2.into(), &"e ".into())
+    );
 }
 
 fn any_piece() -> impl Strategy<Value = Piece<'static>> {
