@@ -46,6 +46,7 @@ impl Wire {
         match endpoint {
             Endpoint::Messages | Endpoint::CountTokens => self == Self::Claude,
             Endpoint::Responses => false,
+            endpoint if endpoint.is_googles() => self == Self::Gemini,
             _ => self == Self::OpenAi,
         }
     }
@@ -70,6 +71,10 @@ impl Wire {
             Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
                 self != Self::Voyage
             }
+            Endpoint::GenerateContent | Endpoint::StreamGenerateContent | Endpoint::GoogleCountTokens => {
+                self != Self::Voyage
+            }
+            Endpoint::EmbedContent | Endpoint::BatchEmbedContents => self == Self::Gemini,
             Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
@@ -107,6 +112,8 @@ pub fn chat(endpoint: Endpoint, body: &[u8]) -> Result<Request<'_>, Refused> {
     match endpoint {
         Endpoint::Messages => claude::inbound::read_request(body),
         Endpoint::Responses => openai::responses::read_request(body),
+        Endpoint::GenerateContent => gemini::inbound::read_request(body, false),
+        Endpoint::StreamGenerateContent => gemini::inbound::read_request(body, true),
         _ => openai::chat::read_request(body),
     }
 }
@@ -184,6 +191,7 @@ pub fn answer(
     match endpoint {
         Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
         Endpoint::Responses => openai::responses::write_answer(&answer, face, out),
+        endpoint if endpoint.is_googles() => gemini::inbound::write_answer(&answer, face, out),
         _ => openai::chat::write_answer(&answer, face, out),
     }
     Ok(answer.usage)
@@ -230,6 +238,7 @@ pub fn error_of_key(wire: Wire, status: u16, body: &[u8]) -> (u16, Option<u64>) 
 pub fn write_error(error: &ProviderError, endpoint: Endpoint, out: &mut Vec<u8>) {
     match endpoint {
         Endpoint::Messages => claude::inbound::write_provider_error(error, None, out),
+        endpoint if endpoint.is_googles() => gemini::inbound::write_error(error, out),
         _ => openai::chat::write_error(error, out),
     }
 }

@@ -9,6 +9,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::LazyLock;
 
+use crate::dialect::gemini;
 use crate::dialect::json::{self, Cursor, JsonError, MemberFinder};
 
 /// Tokens of one request, as the provider counted them.
@@ -225,6 +226,33 @@ pub const MAX_USAGE_BYTES: usize = 16 * 1024;
 
 /// Finds `"usage":` members in JSON text.
 pub static USAGE_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"usage\""));
+/// The same as Google has it.
+static GOOGLES_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"usageMetadata\""));
+
+/// In whose words usage is told.
+#[derive(Debug, Clone, Copy)]
+enum Words {
+    /// OpenAI's, Anthropic's and those of their likes.
+    Usual,
+    /// Google's.
+    Google,
+}
+
+impl Words {
+    fn member(self) -> &'static MemberFinder {
+        match self {
+            Self::Usual => &USAGE_MEMBER,
+            Self::Google => &GOOGLES_MEMBER,
+        }
+    }
+
+    fn read(self, cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, JsonError> {
+        match self {
+            Self::Usual => read_usage(cursor, object),
+            Self::Google => gemini::read_usage(cursor, object),
+        }
+    }
+}
 
 /// Watches an answer go by in pieces and picks up its usage object, at any
 /// depth. Of several, the last one that counts something is taken. Where the
@@ -234,6 +262,7 @@ pub static USAGE_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder:
 /// [`MemberFinder`]; this is the same search, made able to stop anywhere.
 #[derive(Debug)]
 pub struct UsageScanner {
+    words: Words,
     state: State,
     /// The byte before the next one to come, or before the name being matched.
     before: u8,
@@ -270,7 +299,16 @@ impl Default for UsageScanner {
 impl UsageScanner {
     /// A scanner before the first byte.
     pub fn new() -> Self {
-        UsageScanner { state: State::Name(0), before: 0, held: Vec::new(), last: None }
+        Self::of(Words::Usual)
+    }
+
+    /// The same for an answer in Google's words.
+    pub fn googles() -> Self {
+        Self::of(Words::Google)
+    }
+
+    fn of(words: Words) -> Self {
+        UsageScanner { words, state: State::Name(0), before: 0, held: Vec::new(), last: None }
     }
 
     /// Takes the next piece.
@@ -298,8 +336,9 @@ impl UsageScanner {
 
     /// Looks for the name in text that begins outside of it.
     fn seek<'p>(&mut self, text: &'p [u8]) -> &'p [u8] {
-        let name = USAGE_MEMBER.quoted_name();
-        if let Some(at) = USAGE_MEMBER.find_name(text)
+        let member = self.words.member();
+        let name = member.quoted_name();
+        if let Some(at) = member.find_name(text)
             && let Some((skipped, found)) = text.split_at_checked(at)
         {
             self.passed(skipped);
@@ -321,7 +360,7 @@ impl UsageScanner {
 
     /// Goes on with a name of which an earlier piece had the start.
     fn match_name<'p>(&mut self, matched: usize, text: &'p [u8]) -> &'p [u8] {
-        let name = USAGE_MEMBER.quoted_name();
+        let name = self.words.member().quoted_name();
         let Some((byte, rest)) = text.split_first() else { return text };
         if name.get(matched) != Some(byte) {
             // Not the name. Its quote begins the name and occurs nowhere else in
@@ -371,7 +410,7 @@ impl UsageScanner {
             // Nearly always it is all here; then one pass finds its end too.
             let within = text.get(..room).unwrap_or(text);
             let mut cursor = Cursor::new(within);
-            if let Ok(usage) = read_usage(&mut cursor, within) {
+            if let Ok(usage) = self.words.read(&mut cursor, within) {
                 self.object_ended(usage);
                 return text.get(cursor.pos()..).unwrap_or_default();
             }
@@ -390,7 +429,8 @@ impl UsageScanner {
             if open == 0 {
                 let (end, rest) = text.split_at_checked(at + 1).unwrap_or_default();
                 self.held.extend_from_slice(end);
-                self.object_ended(Usage::parse(&self.held));
+                let usage = self.words.read(&mut Cursor::new(&self.held), &self.held);
+                self.object_ended(usage.ok().flatten());
                 return rest;
             }
         }
@@ -429,6 +469,21 @@ mod tests {
             reasoning_tokens: reasoning,
             seconds: 0,
         })
+    }
+
+    #[test]
+    fn googles_words_are_read_wherever_the_answer_is_cut() {
+        let answer = br#"{"candidates":[{"content":{"parts":[{"text":"\"usageMetadata\":{}"}]}}],"usageMetadata" : {"promptTokenCount":9,"candidatesTokenCount":3,"thoughtsTokenCount":2,"cachedContentTokenCount":4,"totalTokenCount":14,"promptTokensDetails":[{"modality":"TEXT","tokenCount":9}]},"modelVersion":"m"}"#;
+        for at in 0..answer.len() {
+            let mut scanner = UsageScanner::googles();
+            let (first, rest) = answer.split_at(at);
+            scanner.feed(first);
+            scanner.feed(rest);
+            assert_eq!(scanner.finish(), of(9, 5, 14, 4, 2), "cut at {at}");
+        }
+        let mut scanner = UsageScanner::googles();
+        scanner.feed(br#"{"usage":{"prompt_tokens":1}}"#);
+        assert_eq!(scanner.finish(), None);
     }
 
     #[test]

@@ -114,8 +114,8 @@ pub fn answer(
 ) -> Buf {
     let mut body = Vec::with_capacity(256);
     match endpoint {
-        Some(Endpoint::Messages) => {
-            translate::write_error(&as_of_provider(error), Endpoint::Messages, &mut body)
+        Some(endpoint) if endpoint == Endpoint::Messages || endpoint.is_googles() => {
+            translate::write_error(&as_of_provider(error), endpoint, &mut body)
         }
         _ => error.write_body(&mut body),
     }

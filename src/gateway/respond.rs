@@ -18,6 +18,7 @@ use super::{
 };
 use crate::dialect::{
     openai::error::{GatewayError, UpstreamFault},
+    translate::Wire,
     usage::UsageScanner,
 };
 use coo_shards::{
@@ -174,7 +175,10 @@ pub async fn whole(
     let mut out = Buf::with_capacity(LARGE_BYTES);
     begin(out.vec_mut(), &answer, shard, context, account);
     answer.begin_body();
-    let mut scanner = UsageScanner::new();
+    let mut scanner = match answer.wire {
+        Wire::Gemini => UsageScanner::googles(),
+        _ => UsageScanner::new(),
+    };
     let mut body = Buf::empty();
     // Until it is whole or too long to hold.
     let complete = loop {

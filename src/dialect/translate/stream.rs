@@ -39,11 +39,12 @@ enum Reader {
 }
 
 enum Writer {
-    /// Both sides speak the same.
-    Through,
+    /// Both sides speak the same: what is said at this endpoint.
+    Through(Endpoint),
     Chat(openai::chat::ChunkWriter),
     Messages(claude::inbound::EventWriter),
     Responses(openai::responses::EventWriter),
+    Google(gemini::inbound::EventWriter),
 }
 
 /// What is known of a stream so far.
@@ -106,16 +107,18 @@ impl Writer {
         match endpoint {
             Endpoint::Messages => Self::Messages(claude::inbound::EventWriter::new(face)),
             Endpoint::Responses => Self::Responses(openai::responses::EventWriter::new(face)),
+            endpoint if endpoint.is_googles() => Self::Google(gemini::inbound::EventWriter::new(face)),
             _ => Self::Chat(openai::chat::ChunkWriter::new(face, include_usage)),
         }
     }
 
     fn write(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         match self {
-            Self::Through => {}
+            Self::Through(_) => {}
             Self::Chat(writer) => writer.write(piece, out),
             Self::Messages(writer) => writer.write(piece, out),
             Self::Responses(writer) => writer.write(piece, out),
+            Self::Google(writer) => writer.write(piece, out),
         }
     }
 }
@@ -174,7 +177,7 @@ impl Other {
             Wire::Bedrock => Reader::Bedrock(bedrock::StreamReader::new()),
         };
         let writer = match endpoint {
-            _ if wire.is_spoken_at(endpoint) => Writer::Through,
+            _ if wire.is_spoken_at(endpoint) => Writer::Through(endpoint),
             _ => Writer::to(endpoint, face, include_usage),
         };
         Self { reader, writer, seen: Seen::default(), finished: false }
@@ -182,7 +185,7 @@ impl Other {
 
     fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let Self { reader, writer, seen, .. } = self;
-        if matches!(writer, Writer::Through) {
+        if matches!(writer, Writer::Through(_)) {
             out.extend_from_slice(input);
         }
         let mut each = |piece: Piece<'_>| {
@@ -301,7 +304,10 @@ impl Filter {
         match self {
             Self::Same(_) => error_event(&error.message, error.kind, error.code, out),
             Self::Other(other) => match &mut other.writer {
-                Writer::Through => {
+                Writer::Through(endpoint) if endpoint.is_googles() => {
+                    gemini::inbound::write_error_event(error, out);
+                }
+                Writer::Through(_) => {
                     out.extend_from_slice(b"event: error\ndata: ");
                     claude::inbound::write_provider_error(error, None, out);
                     out.extend_from_slice(b"\n\n");
@@ -339,14 +345,24 @@ mod tests {
             ..Answer::default()
         };
         let face = Face { id: "i", model: "m", created: 1 };
-        for endpoint in [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses] {
+        for endpoint in [
+            Endpoint::ChatCompletions,
+            Endpoint::Messages,
+            Endpoint::Responses,
+            Endpoint::StreamGenerateContent,
+        ] {
             let mut out = Vec::new();
             write_whole(&answer, endpoint, &face, true, &mut out);
             let text = String::from_utf8(out).unwrap();
-            assert!(text.ends_with("\n\n") && text.contains("\"Hi\""), "{text}");
+            assert!(
+                text.ends_with(["\n\n", "\r\n\r\n"][usize::from(endpoint.is_googles())])
+                    && text.contains("\"Hi\""),
+                "{text}"
+            );
             let wire = match endpoint {
                 Endpoint::ChatCompletions => Wire::OpenAi,
                 Endpoint::Messages => Wire::Claude,
+                Endpoint::StreamGenerateContent => Wire::Gemini,
                 _ => continue,
             };
             let mut read = Other::new(wire, Endpoint::ChatCompletions, &face, true);
