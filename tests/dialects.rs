@@ -1034,7 +1034,7 @@ fn googles_clients_are_left_alone_before_gemini() {
     let seen = provider.seen().pop().unwrap();
     assert!(seen.head.starts_with("POST /v1beta/models/m:batchEmbedContents HTTP/1.1\r\n"), "{}", seen.head);
     assert_eq!(String::from_utf8(seen.body).unwrap(), body.replace("gemini:m", "m"));
-    let refused = post(&gateway, "/v1beta/models/openai:m:batchEmbedContents", &key, body);
+    let refused = post(&gateway, "/v1beta/models/claude:m:batchEmbedContents", &key, body);
     assert_eq!((refused.status, &refused.json()["error"]["status"]), (400, &"INVALID_ARGUMENT".into()));
 }
 
@@ -1111,6 +1111,17 @@ fn googles_clients_get_googles_errors_counts_and_models() {
     let count = counted.json()["totalTokens"].as_u64().unwrap();
     assert!((8..30).contains(&count), "{count}");
     let mut client = gateway.connect();
-    client.send(&format!("GET /v1beta/models?pageSize=5 HTTP/1.1\r\nHost: x\r\n{key}\r\n"));
-    assert_eq!(client.reply().json(), serde_json::json!({"models": []}));
+    let mut models = |path: &str, head: &str| {
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n"));
+        client.reply().text()
+    };
+    for (path, head) in [
+        ("/v1beta/models?pageSize=5", key.as_str()),
+        ("/v1beta/models", &bearer()),
+        ("/v1/models", &key),
+        (&format!("/v1/models?pageSize=5&key={KEY}"), ""),
+    ] {
+        assert_eq!(models(path, head), r#"{"models":[]}"#, "{path}");
+    }
+    assert_eq!(models("/v1/models", &bearer()), r#"{"object":"list","data":[]}"#);
 }

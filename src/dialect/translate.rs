@@ -74,8 +74,9 @@ impl Wire {
             Endpoint::GenerateContent | Endpoint::StreamGenerateContent | Endpoint::GoogleCountTokens => {
                 self != Self::Voyage
             }
-            Endpoint::EmbedContent | Endpoint::BatchEmbedContents => self == Self::Gemini,
-            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
+            endpoint if endpoint.is_embedding() => {
+                !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock)
+            }
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }
@@ -134,7 +135,10 @@ pub fn request(
     let Some(request) = chat else {
         let wanted = match endpoint {
             Endpoint::Rerank => rerank::request(body, wire, model, &mut losses, out)?,
-            _ => embeddings::request(body, (wire, rules.vertex), model, &mut losses, out)?,
+            _ => {
+                let named = (model, rules.provider);
+                embeddings::request((endpoint, body), (wire, rules.vertex), named, &mut losses, out)?
+            }
         };
         return Ok((losses, wanted));
     };
@@ -171,7 +175,9 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     match endpoint {
-        Endpoint::Embeddings => return embeddings::answer(wire, body, face.model, wanted, out),
+        endpoint if endpoint.is_embedding() => {
+            return embeddings::answer(wire, body, face.model, (endpoint, wanted), out);
+        }
         Endpoint::Rerank => return rerank::answer(wire, body, face, wanted, out),
         _ => {}
     }

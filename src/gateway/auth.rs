@@ -35,7 +35,6 @@ pub fn client(
                     Some(field.value(bytes).trim_ascii()).filter(|key| !key.is_empty())
                 }
                 ((None, _), Some(query)) => {
-                    let query = std::str::from_utf8(query).map_err(|_| GatewayError::MissingApiKey)?;
                     let key = parameter(query, "key").ok_or(GatewayError::MissingApiKey)?;
                     return snapshot.client(key.as_bytes()).ok_or(GatewayError::InvalidApiKey);
                 }

@@ -103,7 +103,15 @@ impl Context {
         };
         match route(&head.method, &path, &shard.metrics_path) {
             Ok(route) => {
-                context.is_googles |= matches!(route, Route::Forward(endpoint) if endpoint.is_googles());
+                context.is_googles |= match &route {
+                    Route::Forward(endpoint) => endpoint.is_googles(),
+                    // At /v1 OpenAI's clients ask for models too: who asks is known by how the key is sent.
+                    Route::Models | Route::Model(_) => {
+                        named(head, bytes, "x-goog-api-key").is_some()
+                            || target::parameter(query, "key").is_some()
+                    }
+                    _ => false,
+                };
                 context.route = route;
             }
             Err(error) => context.refusal = Some(error),
@@ -158,10 +166,8 @@ fn unsupported_coding(head: &RequestHead, bytes: &[u8]) -> Option<GatewayError> 
 
 /// Without `alt=sse` Google answers a stream as one array.
 fn unsupported_form(route: &Route, query: &[u8]) -> Option<GatewayError> {
-    let of_events = || {
-        let query = std::str::from_utf8(query).unwrap_or_default();
-        ["alt", "$alt"].iter().any(|name| target::parameter(query, name).as_deref() == Some("sse"))
-    };
+    let of_events =
+        || ["alt", "$alt"].iter().any(|name| target::parameter(query, name).as_deref() == Some("sse"));
     let is_stream = *route == Route::Forward(Endpoint::StreamGenerateContent);
     (is_stream && !of_events()).then(|| {
         GatewayError::Untranslatable(Refused {

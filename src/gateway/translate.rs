@@ -210,20 +210,20 @@ pub(super) fn prepare<'r>(
         return Ok(Prepared { wire, head, body: Body::Spliced(splice) });
     }
     let chat = match endpoint {
-        Endpoint::Embeddings | Endpoint::Rerank => None,
+        endpoint if endpoint.is_embedding() || endpoint == Endpoint::Rerank => None,
         _ => Some(asked.chat().map_err(|refused| GatewayError::Untranslatable(refused.clone()))?),
     };
     let beta = chat.filter(|_| wire == Wire::Claude).and_then(claude::beta);
+    let embeds = endpoint.is_embedding();
     let mut head: Cow<'_, [u8]> = match wire {
         _ if upstream.has_deployments => {
-            key.head_at(&azure::path(model, Endpoint::ChatCompletions.path())).into()
+            let endpoint = if embeds { Endpoint::Embeddings } else { Endpoint::ChatCompletions };
+            key.head_at(&azure::path(model, endpoint.path())).into()
         }
-        _ if is_vertex && endpoint == Endpoint::Embeddings => {
-            key.head_at(&vertex::embeddings_path(model)).into()
-        }
+        _ if is_vertex && embeds => key.head_at(&vertex::embeddings_path(model)).into(),
         _ if is_vertex => key.head_at(&vertex::chat_path(model, facts.stream)).into(),
-        Wire::Cohere if endpoint == Endpoint::Embeddings => key.head_at("/embed").into(),
-        Wire::Voyage if endpoint == Endpoint::Embeddings => key.embeddings_head().into(),
+        Wire::Cohere if embeds => key.head_at("/embed").into(),
+        Wire::OpenAi | Wire::Voyage if embeds => key.embeddings_head().into(),
         Wire::Cohere | Wire::Voyage if endpoint == Endpoint::Rerank => key.head_at(endpoint.path()).into(),
         Wire::Claude if beta.is_some() => {
             let beta = beta.unwrap_or_default().as_bytes();
@@ -231,9 +231,7 @@ pub(super) fn prepare<'r>(
         }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
         Wire::Bedrock => key.head_at(&bedrock::path(model, facts.stream)).into(),
-        Wire::Gemini if endpoint == Endpoint::Embeddings => {
-            key.head_at(&gemini::model::path_embeddings(model)).into()
-        }
+        Wire::Gemini if embeds => key.head_at(&gemini::model::path_embeddings(model)).into(),
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
         Wire::Replicate => poll::head(shard, key, model, account).into(),
     };
@@ -254,7 +252,7 @@ pub(super) fn prepare<'r>(
     let (losses, wanted) = translate::request((endpoint, chat), body, wire, model, rules, &mut written)
         .map_err(GatewayError::Untranslatable)?;
     account.wanted = match endpoint {
-        Endpoint::Embeddings | Endpoint::Rerank => {
+        endpoint if embeds || endpoint == Endpoint::Rerank => {
             Wanted { estimate: estimate::prompt_tokens(body).expected, ..wanted }
         }
         _ => Wanted { events: facts.stream && !wire.streams(), usage: asked.asks_usage(), ..wanted },

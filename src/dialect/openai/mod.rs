@@ -4,6 +4,7 @@
 //! streaming, error codes).
 
 pub mod chat;
+pub mod embeddings;
 pub mod error;
 pub mod fault;
 pub mod form;

@@ -79,8 +79,7 @@ impl Endpoint {
         match self {
             Self::ChatCompletions | Self::Messages | Self::CountTokens | Self::Responses => "chat",
             Self::GenerateContent | Self::StreamGenerateContent | Self::GoogleCountTokens => "chat",
-            Self::Embeddings => "embeddings",
-            Self::EmbedContent | Self::BatchEmbedContents => "embeddings of Gemini's API",
+            Self::Embeddings | Self::EmbedContent | Self::BatchEmbedContents => "embeddings",
             Self::Completions => "text completions",
             Self::Moderations => "moderations",
             Self::Images => "images",
@@ -109,6 +108,12 @@ impl Endpoint {
                 | Self::EmbedContent
                 | Self::BatchEmbedContents
         )
+    }
+
+    /// Whether it asks for vectors.
+    #[must_use]
+    pub fn is_embedding(self) -> bool {
+        matches!(self, Self::Embeddings | Self::EmbedContent | Self::BatchEmbedContents)
     }
 
     /// Whether it only asks how many tokens a prompt has.

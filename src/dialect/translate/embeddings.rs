@@ -14,6 +14,7 @@ use crate::dialect::{
     },
     cohere, gemini,
     json::write,
+    openai::{self, request::Endpoint},
     usage::Usage,
     vertex, voyage,
 };
@@ -127,24 +128,27 @@ pub fn read_request<'a>(body: &'a [u8], provider: &str) -> Result<Asked<'a>, Ref
     Ok(asked)
 }
 
-/// Writes a client's request, for Vertex AI perhaps; what its answer depends on.
+/// Writes a client's request, of OpenAI's or of Google's, for Vertex AI perhaps; what its answer depends on.
 ///
 /// # Errors
 /// What is wrong with the request, or cannot be expressed.
 pub fn request(
-    body: &[u8],
+    (endpoint, body): (Endpoint, &[u8]),
     (wire, is_vertex): (Wire, bool),
-    model: &str,
+    (model, provider): (&str, &str),
     losses: &mut Losses,
     out: &mut Vec<u8>,
 ) -> Result<Wanted, Refused> {
-    let provider = match wire {
-        Wire::Cohere => cohere::PROVIDER,
-        Wire::Voyage => voyage::PROVIDER,
-        _ => "gemini",
+    let asked = match (endpoint, wire) {
+        (Endpoint::EmbedContent | Endpoint::BatchEmbedContents, _) => {
+            gemini::inbound::read_embeddings(body, endpoint)?
+        }
+        (_, Wire::Cohere) => read_request(body, cohere::PROVIDER)?,
+        (_, Wire::Voyage) => read_request(body, voyage::PROVIDER)?,
+        _ => read_request(body, "gemini")?,
     };
-    let asked = read_request(body, provider)?;
     match wire {
+        Wire::OpenAi => openai::embeddings::write_request(&asked, (model, provider), losses, out)?,
         Wire::Cohere => cohere::embeddings::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
@@ -159,7 +163,7 @@ pub fn request(
     Ok(Wanted { base64: asked.base64, vertex: is_vertex, ..Wanted::default() })
 }
 
-/// Writes a provider's answer as OpenAI's.
+/// Writes a provider's answer as OpenAI's, or as Google's.
 ///
 /// # Errors
 /// Where it is none.
@@ -167,10 +171,18 @@ pub fn answer(
     wire: Wire,
     body: &[u8],
     model: &str,
-    wanted: &Wanted,
+    (endpoint, wanted): (Endpoint, &Wanted),
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     let tokens = match wire {
+        _ if endpoint != Endpoint::Embeddings => {
+            let Vectors { vectors, tokens } = match wire {
+                Wire::Cohere => cohere::embeddings::read_answer(body, false)?,
+                _ => voyage::embeddings::read_answer(body)?,
+            };
+            gemini::inbound::write_embeddings(&vectors, endpoint, out);
+            tokens.unwrap_or(wanted.estimate)
+        }
         Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?.write(model, wanted, out),
         Wire::Voyage => voyage::embeddings::read_answer(body)?.write(model, wanted, out),
         _ => {
@@ -221,7 +233,8 @@ mod tests {
 
     fn sent(body: &str, wire: Wire) -> Result<(Value, Wanted), Refused> {
         let mut out = Vec::new();
-        let wanted = request(body.as_bytes(), (wire, false), "m", &mut Losses::new(false), &mut out)?;
+        let asked = (Endpoint::Embeddings, body.as_bytes());
+        let wanted = request(asked, (wire, false), ("m", "p"), &mut Losses::new(false), &mut out)?;
         Ok((serde_json::from_slice(&out).unwrap(), wanted))
     }
 
@@ -301,7 +314,8 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let wanted = Wanted { base64, estimate: 7, ..Wanted::default() };
-            let usage = answer(wire, body.as_bytes(), "m", &wanted, &mut out).unwrap();
+            let usage =
+                answer(wire, body.as_bytes(), "m", (Endpoint::Embeddings, &wanted), &mut out).unwrap();
             assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(tokens));
             let got: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!((&got["data"][0]["embedding"], &got["model"]), (&first, &"m".into()), "{body}");
@@ -311,7 +325,53 @@ mod tests {
         for (wire, body) in
             [(Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#), (Wire::Cohere, "{}"), (Wire::Voyage, "{}")]
         {
-            assert!(answer(wire, body.as_bytes(), "m", &base64, &mut Vec::new()).is_err(), "{body}");
+            assert!(
+                answer(wire, body.as_bytes(), "m", (Endpoint::Embeddings, &base64), &mut Vec::new()).is_err(),
+                "{body}"
+            );
         }
+    }
+
+    #[test]
+    fn googles_clients_are_answered_by_others() {
+        let body = br#"{"requests":[{"model":"models/x","content":{"parts":[{"text":"a"}]},"outputDimensionality":8}]}"#;
+        let openais = r#"{"object":"list","data":[{"object":"embedding","embedding":[2],"index":1},{"object":"embedding","embedding":[0.50],"index":0}],"usage":{"prompt_tokens":4,"total_tokens":4}}"#;
+        let coheres = r#"{"id":"i","embeddings":{"float":[[0.50],[2]]}}"#;
+        let endpoint = Endpoint::BatchEmbedContents;
+        for (wire, sent, came, tokens) in [
+            (
+                Wire::OpenAi,
+                r#"{"model":"m","input":["a"],"dimensions":8,"encoding_format":"float"}"#,
+                openais,
+                4,
+            ),
+            (Wire::Voyage, r#"{"model":"m","input":["a"],"output_dimension":8}"#, openais, 4),
+            (
+                Wire::Cohere,
+                r#"{"model":"m","input_type":"search_document","texts":["a"],"embedding_types":["float"],"output_dimension":8}"#,
+                coheres,
+                7,
+            ),
+        ] {
+            let mut out = Vec::new();
+            request((endpoint, body), (wire, false), ("m", "p"), &mut Losses::new(false), &mut out).unwrap();
+            assert_eq!(String::from_utf8(std::mem::take(&mut out)).unwrap(), sent);
+            let wanted = Wanted { estimate: 7, ..Wanted::default() };
+            let usage = answer(wire, came.as_bytes(), "m", (endpoint, &wanted), &mut out).unwrap();
+            assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(tokens));
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                r#"{"embeddings":[{"values":[0.50]},{"values":[2]}]}"#
+            );
+        }
+        let for_query = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY"}"#;
+        let lacking = request(
+            (Endpoint::EmbedContent, for_query),
+            (Wire::OpenAi, false),
+            ("m", "p"),
+            &mut Losses::new(false),
+            &mut Vec::new(),
+        );
+        assert_eq!(lacking.unwrap_err().param, "taskType");
     }
 }

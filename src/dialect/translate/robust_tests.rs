@@ -23,7 +23,7 @@ impl Rng {
 /// What Cohere alone cannot be sent.
 const PDF: &str = "application/pdf";
 
-const REQUESTS: [(Endpoint, &str); 9] = [
+const REQUESTS: [(Endpoint, &str); 10] = [
     (
         Endpoint::ChatCompletions,
         r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"file","file":{"file_data":"data:text/plain;base64,YQ==","filename":"f"}}]},{"role":"assistant","content":"b","reasoning_content":"r","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"{\"r\":1}"},{"role":"user","content":"c"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required","documents":[{"data":{"text":"t"}}],"logprobs":true,"temperature":0.5,"top_p":1,"frequency_penalty":0.5,"stop":["x","y"],"reasoning_effort":"high"}"#,
@@ -49,6 +49,10 @@ const REQUESTS: [(Endpoint, &str); 9] = [
     (
         Endpoint::StreamGenerateContent,
         r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"a\u00e9\ud83d\ude00"},{"inlineData":{"mimeType":"image/png","data":"__-A"}}]},{"role":"model","parts":[{"text":"t","thought":true,"thoughtSignature":"Y29vOnNpZw=="},{"functionCall":{"id":"c1","name":"f","args":{"a":1}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"r"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER","nullable":true,"minimum":1}},"propertyOrdering":["a"]}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"temperature":0.5,"topP":0.5,"maxOutputTokens":2000,"stopSequences":["x"],"candidateCount":1,"thinkingConfig":{"thinkingBudget":1024}},"safetySettings":[{"category":"c","threshold":"OFF"}]}"#,
+    ),
+    (
+        Endpoint::BatchEmbedContents,
+        r#"{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]},"outputDimensionality":8},{"content":{"parts":[{"text":"b"}]},"outputDimensionality":8}]}"#,
     ),
     (
         Endpoint::GoogleCountTokens,
@@ -110,7 +114,12 @@ const STREAMS: [(Wire, &str); 4] = [
 ];
 
 /// Answers that are no chat.
-const LISTS: [(Wire, Endpoint, &str); 5] = [
+const LISTS: [(Wire, Endpoint, &str); 6] = [
+    (
+        Wire::OpenAi,
+        Endpoint::BatchEmbedContents,
+        r#"{"object":"list","data":[{"embedding":[0.5],"index":0}],"usage":{"total_tokens":4}}"#,
+    ),
     (Wire::Gemini, Endpoint::Embeddings, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
     (
         Wire::Cohere,
@@ -246,7 +255,7 @@ fn no_request_makes_a_reader_or_writer_panic() {
                 let model = if wire == Wire::Bedrock { MODELS[case as usize % MODELS.len()] } else { "m/n" };
                 let mut out = Vec::new();
                 let asked = match endpoint {
-                    Endpoint::Embeddings | Endpoint::Rerank => Ok(None),
+                    _ if endpoint.is_embedding() || endpoint == Endpoint::Rerank => Ok(None),
                     _ => chat(endpoint, &body).map(Some),
                 };
                 let result = asked

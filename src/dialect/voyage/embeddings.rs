@@ -49,7 +49,7 @@ pub fn write_request(
     Ok(())
 }
 
-/// Reads an answer.
+/// Reads an answer, which has the form of OpenAI's.
 ///
 /// # Errors
 /// Where it is none.
@@ -71,7 +71,7 @@ pub fn read_answer(body: &[u8]) -> Result<Vectors<'_>, Malformed> {
         total_tokens: Option<u64>,
     }
     let mut response: Response<'_> =
-        serde_json::from_slice(body).map_err(|_| Malformed("the answer is not Voyage's embeddings"))?;
+        serde_json::from_slice(body).map_err(|_| Malformed("the answer is no list of embeddings"))?;
     // They come in the order of the inputs; that of their numbers is the one that is promised.
     response.data.sort_by_key(|embedding| embedding.index.unwrap_or(u64::MAX));
     Ok(Vectors {

@@ -86,6 +86,21 @@ struct FunctionResponse<'a> {
     parts: Option<Vec<PartWire<'a>>>,
 }
 
+/// The text of a content that has nothing else.
+pub(super) fn text<'a>(content: Content<'a>, at: Path<'_>) -> Result<Text<'a>, Refused> {
+    let at = at.field("parts");
+    let mut text = Cow::Borrowed("");
+    for (index, part) in content.parts.unwrap_or_default().into_iter().enumerate() {
+        let at = at.at(index);
+        match part.text {
+            Some(Str(first)) if text.is_empty() => text = first,
+            Some(Str(more)) => text.to_mut().push_str(&more),
+            None => return at.refuse(format!("{at}: the provider of this model embeds text only.")),
+        }
+    }
+    Ok(text)
+}
+
 /// What has been said so far.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {

@@ -9,6 +9,7 @@
 
 pub mod answer;
 mod contents;
+mod embeddings;
 pub mod error;
 pub mod events;
 mod logprobs;
@@ -22,6 +23,7 @@ mod signature;
 pub mod target;
 
 pub use answer::{write_answer, write_count};
+pub use embeddings::{read_embeddings, write_embeddings};
 pub use error::{write_error, write_error_event};
 pub use events::EventWriter;
 pub use rename::renamed;

@@ -46,8 +46,8 @@ pub fn model(path: &str) -> Result<Cow<'_, str>, BodyError> {
 
 /// The value of a parameter of a query; `None` where it is not there exactly once, is empty or is no text.
 #[must_use]
-pub fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
-    let mut values = query.split('&').filter_map(|pair| {
+pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, str>> {
+    let mut values = std::str::from_utf8(query).ok()?.split('&').filter_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then_some(value)
     });
@@ -147,7 +147,7 @@ mod tests {
             ("key=%", None),
             ("monkey=a", None),
         ] {
-            assert_eq!(parameter(query, "key").as_deref(), wanted, "{query}");
+            assert_eq!(parameter(query.as_bytes(), "key").as_deref(), wanted, "{query}");
         }
     }
 }
