@@ -120,14 +120,15 @@ impl EventWriter {
     /// Appends the last event: calls, ends and usage.
     fn end(&mut self, out: &mut Vec<u8>) {
         self.over = true;
-        for choice in self.calls.iter().map(|call| call.choice).chain([0]) {
-            // Of an answer that did not say that it ended its calls must not be lost.
-            if self.ends.is_empty()
-                || self.ends.iter().all(|(ended, _)| *ended != choice)
-                    && self.calls.iter().any(|call| call.choice == choice)
-            {
+        let called: Vec<u32> = self.calls.iter().map(|call| call.choice).collect();
+        for choice in called {
+            // Calls are not lost where nobody said that their answer ended.
+            if !self.ends.iter().any(|&(ended, _)| ended == choice) {
                 self.ends.push((choice, Finish::Stop));
             }
+        }
+        if self.ends.is_empty() {
+            self.ends.push((0, Finish::Stop));
         }
         out.extend_from_slice(b"data: ");
         let mut body = Object::begin(out);
@@ -151,6 +152,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dialect::gemini::stream::StreamReader;
     use crate::dialect::provider_error::ProviderError;
 
     const FACE: Face<'_> = Face { id: "7", model: "fast", created: 1 };
@@ -234,6 +236,53 @@ mod tests {
             .collect();
         assert_eq!(ends, [(&json!(1), &json!("MAX_TOKENS")), (&json!(0), &json!("SAFETY"))]);
         assert_eq!(events(&[Piece::Done])[0]["candidates"][0]["finishReason"], "STOP");
+    }
+
+    /// What is written is what Google's own events are read as, wherever they are cut.
+    #[test]
+    fn events_read_as_what_they_were_written_from() {
+        let mut writer = EventWriter::new(&FACE);
+        let mut out = Vec::new();
+        for piece in [
+            Piece::Start { id: "r".into(), model: "m".into() },
+            Piece::Text { choice: 0, text: "Hé\n".into() },
+            Piece::Text { choice: 0, text: "\"data: \r\n\r\n\"".into() },
+            call(0),
+            arguments(0, "{\"a\":"),
+            arguments(0, "1}"),
+            Piece::Finish { choice: 0, reason: Finish::ToolCalls },
+            Piece::Usage(Usage {
+                prompt_tokens: 9,
+                completion_tokens: 3,
+                total_tokens: 12,
+                ..Usage::default()
+            }),
+            Piece::Done,
+        ] {
+            writer.write(&piece, &mut out);
+        }
+        for at in 0..=out.len() {
+            let (mut text, mut calls, mut ends, mut usage) = (String::new(), String::new(), Vec::new(), None);
+            let mut each = |piece: Piece<'_>| match piece {
+                Piece::Text { text: more, .. } => text.push_str(&more),
+                Piece::Call { id, name, .. } => calls.push_str(&format!("{id} {name} ")),
+                Piece::Arguments { json, .. } => calls.push_str(&json),
+                Piece::Finish { reason, .. } => ends.push(reason),
+                Piece::Usage(told) => usage = Some(told.total_tokens),
+                _ => {}
+            };
+            let mut reader = StreamReader::new();
+            let (first, rest) = out.split_at(at);
+            reader.feed(first, &mut each).unwrap();
+            reader.feed(rest, &mut each).unwrap();
+            reader.finish(&mut each).unwrap();
+            assert_eq!(
+                (text.as_str(), calls.as_str()),
+                ("Hé\n\"data: \r\n\r\n\"", "c0 f {\"a\":1}"),
+                "cut at {at}"
+            );
+            assert_eq!((ends, usage), (vec![Finish::ToolCalls], Some(12)));
+        }
     }
 
     #[test]
