@@ -212,6 +212,24 @@ fn vertex_gets_each_model_at_its_publisher() {
     assert_eq!(reply.json()["usage"]["total_tokens"], 12);
     assert_eq!(seen.json()["contents"][0]["parts"][0]["text"], "hi");
 
+    // Google's own clients are left alone.
+    let contents = r#"{ "contents":[{"role":"user","parts":[{"text":"hi"}]}],"new":1.50}"#;
+    for method in ["generateContent", "countTokens"] {
+        let (reply, seen) = sent(
+            &format!("/v1beta/models/v:gemini-2.5-flash:{method}"),
+            contents,
+            &format!("google/models/gemini-2.5-flash:{method}"),
+        );
+        assert_eq!((reply.text().as_str(), seen.body.as_slice()), (GENERATED, contents.as_bytes()));
+    }
+    let path = "/v1beta/models/v:claude-opus-4-5%4020251101:generateContent";
+    let wanted = "anthropic/models/claude-opus-4-5@20251101:rawPredict";
+    let (reply, _) = sent(path, contents.replace(r#","new":1.50"#, "").as_str(), wanted);
+    assert_eq!(reply.json()["candidates"][0]["content"]["parts"][0]["text"], "Hello!", "{}", reply.text());
+    let vectors = r#"{"content":{"parts":[{"text":"a"}]}}"#;
+    let refused = post(&gateway, "/v1beta/models/v:text-embedding-005:embedContent", vectors);
+    assert_eq!((refused.status, &refused.json()["error"]["status"]), (400, &"INVALID_ARGUMENT".into()));
+
     let (reply, seen) = sent(
         "/v1/chat/completions",
         &chat_body("v:claude-opus-4-5@20251101"),

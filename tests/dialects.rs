@@ -1084,3 +1084,149 @@ fn errors_of_openais_family_are_told_to_anthropics_clients() {
     assert!(text.contains("event: error") && text.contains("Provider disconnected"), "{text}");
     assert!(!text.contains("PROCESSING") && !text.contains("message_stop"), "{text}");
 }
+
+const GOOGLES_PATH: &str = "/v1beta/models/gemini:gemini-2.5-flash";
+/// Fields nobody here knows, and a number as it was written.
+const CONTENTS: &str =
+    r#"{ "contents":[{"role":"user","parts":[{"text":"hi"}]}],"new":1.50 ,"generation_config":{"topK":4}}"#;
+
+#[test]
+fn googles_clients_are_left_alone_before_gemini() {
+    let provider = Provider::start(|_, stream| respond(stream, GEMINI));
+    let gateway = gateway(&provider, "");
+    let key = format!("x-goog-api-key: {KEY}\r\nx-goog-api-client: genai\r\n");
+    for (path, head, wanted) in [
+        (
+            format!("{GOOGLES_PATH}:generateContent"),
+            key.as_str(),
+            "/v1beta/models/gemini-2.5-flash:generateContent",
+        ),
+        (
+            format!("/v1/models/gemini%3Atuned%20%C3%A9:generateContent?%24alt=json&key={KEY}&x=1"),
+            "",
+            "/v1beta/models/tuned%20%C3%A9:generateContent",
+        ),
+        (
+            format!("{GOOGLES_PATH}:generateContent"),
+            &bearer(),
+            "/v1beta/models/gemini-2.5-flash:generateContent",
+        ),
+        (format!("{GOOGLES_PATH}:countTokens"), &key, "/v1beta/models/gemini-2.5-flash:countTokens"),
+    ] {
+        let reply = post(&gateway, &path, head, CONTENTS);
+        assert_eq!((reply.status, reply.text()), (200, GEMINI.to_owned()), "{path}");
+        let seen = provider.seen().pop().unwrap();
+        assert!(seen.head.starts_with(&format!("POST {wanted} HTTP/1.1\r\n")), "{}", seen.head);
+        assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), CONTENTS);
+        assert_eq!(seen.header("x-goog-api-key").as_deref(), Some("g-upstream"));
+        assert!(!seen.head.contains(KEY), "{}", seen.head);
+    }
+    assert_eq!(provider.seen()[0].header("x-goog-api-client").as_deref(), Some("genai"));
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"gemini\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (36.0, 12.0));
+    let log = gateway.log(4);
+    assert_eq!(
+        (&log[0]["model"], &log[0]["path"]),
+        (&"gemini-2.5-flash".into(), &format!("{GOOGLES_PATH}:generateContent").into())
+    );
+    for line in &log {
+        assert!(!line.to_string().contains(KEY), "{line}");
+    }
+    // Where the body names the model again.
+    let body = r#"{"requests":[{"model":"models/gemini:m","content":{"parts":[{"text":"a"}]}}]}"#;
+    let reply = post(&gateway, "/v1beta/models/gemini:m:batchEmbedContents", &key, body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let seen = provider.seen().pop().unwrap();
+    assert!(seen.head.starts_with("POST /v1beta/models/m:batchEmbedContents HTTP/1.1\r\n"), "{}", seen.head);
+    assert_eq!(String::from_utf8(seen.body).unwrap(), body.replace("gemini:m", "m"));
+    let refused = post(&gateway, "/v1beta/models/claude:m:batchEmbedContents", &key, body);
+    assert_eq!((refused.status, &refused.json()["error"]["status"]), (400, &"INVALID_ARGUMENT".into()));
+}
+
+#[test]
+fn geminis_streams_pass_as_they_are() {
+    let stream = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hé\"}],\"role\":\"model\"},\"index\":0}],\"new\":1.50}\r\n\r\ndata: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"!\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":3,\"thoughtsTokenCount\":2,\"totalTokenCount\":14}}\r\n\r\n";
+    let provider = Provider::start(move |_, to| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let _ = to.write_all(head.as_bytes());
+        for piece in stream.as_bytes().chunks(7) {
+            let _ = write!(to, "{:x}\r\n", piece.len());
+            let _ = to.write_all(piece);
+            let _ = to.write_all(b"\r\n");
+        }
+        to.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let gateway = gateway(&provider, "");
+    let key = format!("x-goog-api-key: {KEY}\r\n");
+    let reply = post(&gateway, &format!("{GOOGLES_PATH}:streamGenerateContent?alt=sse"), &key, CONTENTS);
+    assert_eq!((reply.status, reply.text()), (200, stream.to_owned()));
+    let seen = provider.seen().pop().unwrap();
+    let path = "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1\r\n";
+    assert!(seen.head.starts_with(path), "{}", seen.head);
+    let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"gemini\""]);
+    assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (9.0, 5.0));
+    let array = post(&gateway, &format!("{GOOGLES_PATH}:streamGenerateContent"), &key, CONTENTS);
+    assert_eq!((array.status, &array.json()["error"]["status"]), (400, &"INVALID_ARGUMENT".into()));
+    assert!(array.text().contains("alt=sse"), "{}", array.text());
+    assert_eq!(provider.seen().len(), 1);
+}
+
+#[test]
+fn googles_clients_get_googles_errors_counts_and_models() {
+    let provider = Provider::start(|_, stream| {
+        error(
+            stream,
+            429,
+            r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#,
+        )
+    });
+    let gateway = gateway(&provider, "retry: {max_attempts: 1}");
+    let key = format!("x-goog-api-key: {KEY}\r\n");
+    let chat = |model: &str| format!("/v1beta/models/{model}:generateContent");
+    let body = r#"{"contents":[{"parts":[{"text":"How many tokens are these, about?"}]}]}"#;
+    for (path, head, body, status, name) in [
+        (chat("openai:m"), key.as_str(), body, 429, "RESOURCE_EXHAUSTED"),
+        (chat("openai:m"), "x-goog-api-key: wrong\r\n", body, 401, "UNAUTHENTICATED"),
+        (chat("openai:m"), "", body, 401, "UNAUTHENTICATED"),
+        (chat("openai:m") + "?key=wrong", "", body, 401, "UNAUTHENTICATED"),
+        (format!("{}?key={KEY}&key={KEY}", chat("openai:m")), "", body, 401, "UNAUTHENTICATED"),
+        (chat("nobody:m"), &key, body, 404, "NOT_FOUND"),
+        (chat("openai:a%"), &key, body, 400, "INVALID_ARGUMENT"),
+        (chat("gemini:../x"), &key, body, 400, "INVALID_ARGUMENT"),
+        (chat(""), &key, body, 400, "INVALID_ARGUMENT"),
+        (chat("openai:m"), &key, r#"{"contents":[]}"#, 400, "INVALID_ARGUMENT"),
+        (chat("openai:m"), &key, "{", 400, "INVALID_ARGUMENT"),
+        ("/v1beta/models/openai:m:doMore".to_owned(), &key, body, 404, "NOT_FOUND"),
+        ("/v1beta/files".to_owned(), &key, body, 404, "NOT_FOUND"),
+        ("/v1beta/files".to_owned(), "", body, 401, "UNAUTHENTICATED"),
+    ] {
+        let reply = post(&gateway, &path, head, body);
+        let error = &reply.json()["error"];
+        assert_eq!((reply.status, &error["code"]), (status, &status.into()), "{path}: {}", reply.text());
+        assert_eq!(error["status"], name, "{path}: {}", reply.text());
+    }
+    assert_eq!(provider.seen().len(), 1);
+    // A key in the query is nobody's but at Google's paths.
+    let elsewhere = post(&gateway, &format!("/v1/chat/completions?key={KEY}"), "", &chat_body("openai:m"));
+    assert_eq!(elsewhere.status, 401);
+    let strict = r#"{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"topK":4}}"#;
+    let refused = post(&gateway, &chat("openai:m"), &key, strict);
+    assert_eq!(refused.json()["error"]["details"][0]["fieldViolations"][0]["field"], "top_k");
+    let counted = post(&gateway, "/v1beta/models/openai:m:countTokens", &key, body);
+    let count = counted.json()["totalTokens"].as_u64().unwrap();
+    assert!((8..30).contains(&count), "{count}");
+    let mut client = gateway.connect();
+    let mut models = |path: &str, head: &str| {
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n"));
+        client.reply().text()
+    };
+    for (path, head) in [
+        ("/v1beta/models?pageSize=5", key.as_str()),
+        ("/v1beta/models", &bearer()),
+        ("/v1/models", &key),
+        (&format!("/v1/models?pageSize=5&key={KEY}"), ""),
+    ] {
+        assert_eq!(models(path, head), r#"{"models":[]}"#, "{path}");
+    }
+    assert_eq!(models("/v1/models", &bearer()), r#"{"object":"list","data":[]}"#);
+}

@@ -91,7 +91,7 @@ fn drive_to_every_provider(script: &str, least: u32) {
             "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
 logging: {{access: {{path: FOLDER/access.log}}}}
 llm_providers:
-  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: openai, type: openai, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001], models: [gpt-4o-mini]}}
   - {{id: claude, type: claude, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: cohere, type: cohere, base_url: 'http://{at}/v2', api_keys: [sk-upstream-key-0000000001]}}
@@ -127,11 +127,17 @@ policy: {{retry: {{max_attempts: 1}}}}
     simulator.stop();
 }
 
-/// OpenAI's, Anthropic's and Cohere's clients and LangChain's, each to a provider that speaks OpenAI's, Anthropic's,
-/// Google's, Cohere's and Amazon's dialect.
+/// OpenAI's, Anthropic's, Google's and Cohere's clients and LangChain's, each to a provider that speaks OpenAI's,
+/// Anthropic's, Google's, Cohere's, Replicate's and Amazon's dialect.
 #[test]
 fn every_client_speaks_to_every_provider() {
-    drive_to_every_provider("test_matrix.py", 150);
+    drive_to_every_provider("test_matrix.py", 180);
+}
+
+/// Google's client in all its ways, to some of them.
+#[test]
+fn googles_client_keeps_chats_and_calls_functions() {
+    drive_to_every_provider("test_google.py", 11);
 }
 
 /// The clients that embed and rank, to providers that have these and no OpenAI.

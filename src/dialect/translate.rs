@@ -47,6 +47,7 @@ impl Wire {
             Endpoint::Messages | Endpoint::CountTokens => self == Self::Claude,
             Endpoint::Responses => false,
             endpoint if endpoint.is_coheres() => self == Self::Cohere,
+            endpoint if endpoint.is_googles() => self == Self::Gemini,
             _ => self == Self::OpenAi,
         }
     }
@@ -72,7 +73,10 @@ impl Wire {
             | Endpoint::Messages
             | Endpoint::Responses
             | Endpoint::CohereChat
-            | Endpoint::CountTokens => self != Self::Voyage,
+            | Endpoint::GenerateContent
+            | Endpoint::StreamGenerateContent
+            | Endpoint::CountTokens
+            | Endpoint::GoogleCountTokens => self != Self::Voyage,
             Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
@@ -111,6 +115,8 @@ pub fn chat(endpoint: Endpoint, body: &[u8]) -> Result<Request<'_>, Refused> {
         Endpoint::Messages => claude::inbound::read_request(body),
         Endpoint::Responses => openai::responses::read_request(body),
         Endpoint::CohereChat => cohere::inbound::read_request(body),
+        Endpoint::GenerateContent => gemini::inbound::read_request(body, false),
+        Endpoint::StreamGenerateContent => gemini::inbound::read_request(body, true),
         _ => openai::chat::read_request(body),
     }
 }
@@ -172,7 +178,7 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     match endpoint.operation() {
-        Endpoint::Embeddings => return embeddings::answer(wire, body, face, wanted, out),
+        Endpoint::Embeddings => return embeddings::answer(wire, body, face, (endpoint, wanted), out),
         Endpoint::Rerank => return rerank::answer(wire, body, face, wanted, out),
         _ => {}
     }
@@ -193,6 +199,7 @@ pub fn answer(
         Endpoint::Messages => claude::inbound::write_answer(&answer, face, out),
         Endpoint::Responses => openai::responses::write_answer(&answer, face, out),
         Endpoint::CohereChat => cohere::inbound::write_answer(&answer, face, out),
+        endpoint if endpoint.is_googles() => gemini::inbound::write_answer(&answer, face, out),
         _ => openai::chat::write_answer(&answer, face, out),
     }
     Ok(answer.usage)
@@ -240,6 +247,7 @@ pub fn write_error(error: &ProviderError, endpoint: Endpoint, out: &mut Vec<u8>)
     match endpoint {
         Endpoint::Messages => claude::inbound::write_provider_error(error, None, out),
         endpoint if endpoint.is_coheres() => cohere::inbound::write_error(error, out),
+        endpoint if endpoint.is_googles() => gemini::inbound::write_error(error, out),
         _ => openai::chat::write_error(error, out),
     }
 }

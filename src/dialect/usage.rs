@@ -10,6 +10,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::LazyLock;
 
+use crate::dialect::gemini;
 use crate::dialect::json::{self, Cursor, JsonError, MemberFinder};
 
 /// Tokens of one request, as the provider counted them.
@@ -257,9 +258,38 @@ pub const MAX_USAGE_BYTES: usize = 16 * 1024;
 
 /// Finds `"usage":` members in JSON text.
 pub static USAGE_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"usage\""));
-
-/// Finds `"meta":` members, where Cohere tells the tokens of embeddings and ranks.
+/// The same as Google has it.
+static GOOGLES_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"usageMetadata\""));
+/// Where Cohere tells the tokens of embeddings and ranks.
 static META_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new("\"meta\""));
+
+/// In whose words usage is told.
+#[derive(Debug, Clone, Copy)]
+enum Words {
+    /// OpenAI's, Anthropic's and those of their likes.
+    Usual,
+    /// Cohere's beside vectors and ranks.
+    CohereMeta,
+    /// Google's.
+    Google,
+}
+
+impl Words {
+    fn member(self) -> &'static MemberFinder {
+        match self {
+            Self::Usual => &USAGE_MEMBER,
+            Self::CohereMeta => &META_MEMBER,
+            Self::Google => &GOOGLES_MEMBER,
+        }
+    }
+
+    fn read(self, cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, JsonError> {
+        match self {
+            Self::Usual | Self::CohereMeta => read_usage(cursor, object),
+            Self::Google => gemini::read_usage(cursor, object),
+        }
+    }
+}
 
 /// Watches an answer go by in pieces and picks up its usage object, at any
 /// depth. Of several, the last one that counts something is taken. Where the
@@ -269,8 +299,7 @@ static META_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new(
 /// [`MemberFinder`]; this is the same search, made able to stop anywhere.
 #[derive(Debug)]
 pub struct UsageScanner {
-    /// The member that has the usage.
-    member: &'static MemberFinder,
+    words: Words,
     state: State,
     /// The byte before the next one to come, or before the name being matched.
     before: u8,
@@ -307,16 +336,21 @@ impl Default for UsageScanner {
 impl UsageScanner {
     /// A scanner before the first byte.
     pub fn new() -> Self {
-        Self::of(&USAGE_MEMBER)
+        Self::of(Words::Usual)
+    }
+
+    /// The same for an answer in Google's words.
+    pub fn googles() -> Self {
+        Self::of(Words::Google)
     }
 
     /// The same for an answer of Cohere's that is no chat, which tells its usage in `meta`.
     pub fn of_meta() -> Self {
-        Self::of(&META_MEMBER)
+        Self::of(Words::CohereMeta)
     }
 
-    fn of(member: &'static MemberFinder) -> Self {
-        UsageScanner { member, state: State::Name(0), before: 0, held: Vec::new(), last: None }
+    fn of(words: Words) -> Self {
+        UsageScanner { words, state: State::Name(0), before: 0, held: Vec::new(), last: None }
     }
 
     /// Takes the next piece.
@@ -344,8 +378,9 @@ impl UsageScanner {
 
     /// Looks for the name in text that begins outside of it.
     fn seek<'p>(&mut self, text: &'p [u8]) -> &'p [u8] {
-        let name = self.member.quoted_name();
-        if let Some(at) = self.member.find_name(text)
+        let member = self.words.member();
+        let name = member.quoted_name();
+        if let Some(at) = member.find_name(text)
             && let Some((skipped, found)) = text.split_at_checked(at)
         {
             self.passed(skipped);
@@ -367,7 +402,7 @@ impl UsageScanner {
 
     /// Goes on with a name of which an earlier piece had the start.
     fn match_name<'p>(&mut self, matched: usize, text: &'p [u8]) -> &'p [u8] {
-        let name = self.member.quoted_name();
+        let name = self.words.member().quoted_name();
         let Some((byte, rest)) = text.split_first() else { return text };
         if name.get(matched) != Some(byte) {
             // Not the name. Its quote begins the name and occurs nowhere else in
@@ -417,7 +452,7 @@ impl UsageScanner {
             // Nearly always it is all here; then one pass finds its end too.
             let within = text.get(..room).unwrap_or(text);
             let mut cursor = Cursor::new(within);
-            if let Ok(usage) = read_usage(&mut cursor, within) {
+            if let Ok(usage) = self.words.read(&mut cursor, within) {
                 self.object_ended(usage);
                 return text.get(cursor.pos()..).unwrap_or_default();
             }
@@ -436,7 +471,8 @@ impl UsageScanner {
             if open == 0 {
                 let (end, rest) = text.split_at_checked(at + 1).unwrap_or_default();
                 self.held.extend_from_slice(end);
-                self.object_ended(Usage::parse(&self.held));
+                let usage = self.words.read(&mut Cursor::new(&self.held), &self.held);
+                self.object_ended(usage.ok().flatten());
                 return rest;
             }
         }
@@ -475,6 +511,21 @@ mod tests {
             reasoning_tokens: reasoning,
             ..Usage::default()
         })
+    }
+
+    #[test]
+    fn googles_words_are_read_wherever_the_answer_is_cut() {
+        let answer = br#"{"candidates":[{"content":{"parts":[{"text":"\"usageMetadata\":{}"}]}}],"usageMetadata" : {"promptTokenCount":9,"candidatesTokenCount":3,"thoughtsTokenCount":2,"cachedContentTokenCount":4,"totalTokenCount":14,"promptTokensDetails":[{"modality":"TEXT","tokenCount":9}]},"modelVersion":"m"}"#;
+        for at in 0..answer.len() {
+            let mut scanner = UsageScanner::googles();
+            let (first, rest) = answer.split_at(at);
+            scanner.feed(first);
+            scanner.feed(rest);
+            assert_eq!(scanner.finish(), of(9, 5, 14, 4, 2), "cut at {at}");
+        }
+        let mut scanner = UsageScanner::googles();
+        scanner.feed(br#"{"usage":{"prompt_tokens":1}}"#);
+        assert_eq!(scanner.finish(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod embeddings;
 
+use super::openai::request::Endpoint;
 use super::path;
 use super::translate::Wire;
 
@@ -33,6 +34,12 @@ pub fn chat_path(model: &str, stream: bool) -> String {
         (_, true) => "streamGenerateContent?alt=sse",
     };
     format!("{}:{method}", resource(model))
+}
+
+/// The path of one of Google's own requests.
+#[must_use]
+pub fn path_to(model: &str, endpoint: Endpoint) -> String {
+    format!("{}{}", resource(model), endpoint.path())
 }
 
 /// The path of a request for embeddings.

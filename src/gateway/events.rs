@@ -272,6 +272,7 @@ impl<'a> Stream<'a> {
                 continue;
             }
             // The piece goes to the client in the same submission that waits for the next one.
+            // Google's events end otherwise, and its own client takes a comment for a part of one.
             let between = self.chunked && self.out.ends_with(b"\n\n\r\n");
             let out = std::mem::replace(&mut self.out, Buf::empty());
             let sending = async {

@@ -114,7 +114,9 @@ pub fn answer(
 ) -> Buf {
     let mut body = Vec::with_capacity(256);
     match endpoint {
-        Some(endpoint) if endpoint == Endpoint::Messages || endpoint.is_coheres() => {
+        Some(endpoint)
+            if endpoint == Endpoint::Messages || endpoint.is_coheres() || endpoint.is_googles() =>
+        {
             translate::write_error(&as_of_provider(error), endpoint, &mut body)
         }
         _ => error.write_body(&mut body),

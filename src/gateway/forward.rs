@@ -38,6 +38,7 @@ use crate::{
     dialect::{
         chat::{Refused, Request as Chat},
         estimate::{self, Estimate},
+        gemini,
         openai::{
             error::GatewayError,
             form,
@@ -63,20 +64,24 @@ pub async fn forward(
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
     let body = request.body();
-    let facts = match endpoint.is_form() {
-        true => form::scan(body, content_type(request)),
-        false => request::scan(body, endpoint),
+    let facts = match endpoint {
+        endpoint if endpoint.is_form() => form::scan(body, content_type(request)),
+        endpoint if endpoint.is_googles() => gemini::inbound::scan(body, endpoint),
+        _ => request::scan(body, endpoint),
     };
     let facts = facts.map_err(GatewayError::Body)?;
-    let name = facts.model(body);
+    let name = match endpoint.is_googles() {
+        true => gemini::inbound::target::model(&context.path).map_err(GatewayError::Body)?,
+        false => facts.model(body),
+    };
     let plan = route::plan(&shard.snapshot, context.client, &name, endpoint)?;
     // Where it fails before it was sent it is accounted to the first.
     if let Some((provider, model)) = plan.get(0) {
         account.to(provider, model, facts.stream);
     }
     let no_capacity = || GatewayError::NoCapacity { model: name.to_string() };
-    if endpoint == Endpoint::CountTokens && !translate::counts(&plan) {
-        return Box::pin(translate::count(context, shard, body, responder, account)).await;
+    if endpoint.is_count() && !translate::counts(&plan, endpoint) {
+        return Box::pin(translate::count(context, shard, (endpoint, body), responder, account)).await;
     }
     let _place = shard.admit(context.client).ok_or_else(no_capacity)?;
     shard.balance.came();
@@ -163,6 +168,8 @@ fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
         | Endpoint::Messages
         | Endpoint::Responses
         | Endpoint::CohereChat
+        | Endpoint::GenerateContent
+        | Endpoint::StreamGenerateContent
         | Endpoint::Completions => most.min(OUTPUT_TOKENS),
         _ => 0,
     };
@@ -325,7 +332,13 @@ impl<'a> Wanted<'a> {
         if self.endpoint.is_form() {
             return estimate::file_tokens(self.body.len());
         }
-        let other = matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
+        let other = matches!(
+            self.endpoint,
+            Endpoint::Messages
+                | Endpoint::Responses
+                | Endpoint::GenerateContent
+                | Endpoint::StreamGenerateContent
+        );
         match other.then(|| self.chat()) {
             Some(Ok(chat)) => estimate::chat_tokens(chat),
             _ => estimate::prompt_tokens(self.body),

@@ -191,7 +191,7 @@ async fn refuse(
     let version = context.map_or(Version::Http11, |context| context.version);
     let head_only = context.is_some_and(|context| context.head_only);
     let client = context.and_then(|context| context.client).map(|client| (&**shard, client));
-    let endpoint = context.and_then(Context::endpoint);
+    let endpoint = context.and_then(Context::spoken_at);
     let answer = failure::answer(error, status, version, persist, head_only, client, endpoint);
     account.failed(error, failure::status(error, status));
     responder.send(answer).await.is_ok()
@@ -214,7 +214,7 @@ async fn answer(shard: &Rc<Shard>, job: Box<Job>, responder: &mut Responder) -> 
             account.failed(&error, failure::status(&error, None));
             let persist = context.persists(shard);
             let client = context.client.map(|client| (&**shard, client));
-            let endpoint = context.endpoint();
+            let endpoint = context.spoken_at();
             let head_only = context.head_only;
             let answer = failure::answer(&error, None, context.version, persist, head_only, client, endpoint);
             Box::pin(responder.send(answer)).await.is_ok() && persist

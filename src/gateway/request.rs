@@ -14,7 +14,11 @@ use http::Method;
 use super::{auth, shard::Shard};
 use crate::{
     config::{Urgency, snapshot::ClientId},
-    dialect::openai::{error::GatewayError, request::Endpoint},
+    dialect::{
+        chat::Refused,
+        gemini::inbound::target,
+        openai::{error::GatewayError, request::Endpoint},
+    },
 };
 
 /// Where a request goes.
@@ -68,6 +72,8 @@ pub struct Context {
     pub patience: Option<Duration>,
     /// Whose turn it is where it must wait.
     pub flow: Flow,
+    /// Whether the path is one of Google's API, whose clients are told errors and models in its form.
+    pub is_googles: bool,
     keep_alive: bool,
 }
 
@@ -77,8 +83,9 @@ impl Context {
     pub fn new(head: &RequestHead, receiver: &Receiver, shard: &Shard) -> Self {
         let bytes = receiver.received();
         let target = bytes.get(head.target.clone()).unwrap_or_default();
-        let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-        let path = String::from_utf8_lossy(path);
+        let mut parts = target.splitn(2, |&byte| byte == b'?');
+        let path = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        let query = parts.next().unwrap_or_default();
         let mut context = Context {
             received: Instant::now(),
             route: Route::None,
@@ -91,21 +98,35 @@ impl Context {
             path: String::new(),
             patience: None,
             flow: Flow::default(),
+            is_googles: is_googles(&path),
             keep_alive: head.keep_alive,
         };
         match route(&head.method, &path, &shard.metrics_path) {
-            Ok(route) => context.route = route,
+            Ok(route) => {
+                context.is_googles |= match &route {
+                    Route::Forward(endpoint) => endpoint.is_googles(),
+                    // At /v1 OpenAI's clients ask for models too: who asks is known by how the key is sent.
+                    Route::Models | Route::Model(_) => {
+                        named(head, bytes, "x-goog-api-key").is_some()
+                            || target::parameter(query, "key").is_some()
+                    }
+                    _ => false,
+                };
+                context.route = route;
+            }
             Err(error) => context.refusal = Some(error),
         }
         // Unknown paths need a key too, so that a stranger learns nothing of what exists.
         if !context.route.is_public() || (context.refusal.is_some() && is_api(&path)) {
-            match auth::client(head, bytes, &shard.snapshot) {
+            let google = context.is_googles.then_some(query);
+            match auth::client(head, bytes, google, &shard.snapshot) {
                 Ok(client) => context.client = Some(client),
                 Err(error) => context.refusal = Some(error),
             }
         }
         if context.refusal.is_none() && matches!(context.route, Route::Forward(_)) {
-            context.refusal = unsupported_coding(head, bytes);
+            context.refusal =
+                unsupported_coding(head, bytes).or_else(|| unsupported_form(&context.route, query));
             context.patience = named(head, bytes, "x-request-timeout").and_then(patience);
             context.flow = flow(context.client, head, bytes, shard);
         }
@@ -122,6 +143,12 @@ impl Context {
         }
     }
 
+    /// In the dialect of which operation errors are told.
+    #[must_use]
+    pub fn spoken_at(&self) -> Option<Endpoint> {
+        self.endpoint().or(self.is_googles.then_some(Endpoint::GenerateContent))
+    }
+
     /// Whether the connection stays open after the answer.
     #[must_use]
     pub fn persists(&self, shard: &Shard) -> bool {
@@ -135,6 +162,20 @@ fn unsupported_coding(head: &RequestHead, bytes: &[u8]) -> Option<GatewayError> 
     let value = field.value(bytes);
     (!value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
         .then_some(GatewayError::UnsupportedMediaType)
+}
+
+/// Without `alt=sse` Google answers a stream as one array.
+fn unsupported_form(route: &Route, query: &[u8]) -> Option<GatewayError> {
+    let of_events =
+        || ["alt", "$alt"].iter().any(|name| target::parameter(query, name).as_deref() == Some("sse"));
+    let is_stream = *route == Route::Forward(Endpoint::StreamGenerateContent);
+    (is_stream && !of_events()).then(|| {
+        GatewayError::Untranslatable(Refused {
+            param: "alt".into(),
+            message: "Streams are server-sent events here, not one array. Send '?alt=sse' with the path."
+                .into(),
+        })
+    })
 }
 
 /// The value of a header field that the engine does not know.
@@ -173,11 +214,16 @@ fn patience(text: &str) -> Option<Duration> {
 
 fn is_api(path: &str) -> bool {
     let path = path.strip_prefix("/api").unwrap_or(path);
-    path.starts_with("/v1/") || path.starts_with("/v2/")
+    path.starts_with("/v1/") || path.starts_with("/v2/") || is_googles(path)
 }
 
-/// The route of `method` and `path`; the API is at `/v1` and at the original's `/api/v1`, and what Cohere's clients ask
-/// for at `/v2`.
+/// Whether only Google's clients come here. At `/v1`, which Google's API has too, it depends on the rest of the path.
+fn is_googles(path: &str) -> bool {
+    path.starts_with("/v1beta/") || path.starts_with("/api/v1beta/")
+}
+
+/// The route of `method` and `path`; the API is at `/v1` and at the original's `/api/v1`, Google's at `/v1beta` too, and
+/// what Cohere's clients ask for at `/v2`.
 fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, GatewayError> {
     let get = |route: Route| match *method {
         Method::GET | Method::HEAD => Ok(route),
@@ -202,14 +248,25 @@ fn route(method: &Method, path: &str, metrics_path: &str) -> Result<Route, Gatew
         Some("audio/translations") => return post(Endpoint::Translations),
         Some("rerank") => return post(Endpoint::Rerank),
         Some("models") => return get(Route::Models),
-        Some(rest) => {
-            if let Some(id) = rest.strip_prefix("models/")
+        rest => {
+            if let Some((endpoint, _)) = target::read(path)
+                && (rest.is_none() || *method == Method::POST)
+            {
+                return post(endpoint);
+            }
+            let google = api.strip_prefix("/v1beta/");
+            if google == Some("models") {
+                return get(Route::Models);
+            }
+            // What is posted to one of Google's models has a method that nobody knows.
+            let is_method = google.is_some() && *method == Method::POST;
+            if let Some(id) = rest.or(google).and_then(|rest| rest.strip_prefix("models/"))
                 && !id.is_empty()
+                && !is_method
             {
                 return get(Route::Model(percent_decoded(id)));
             }
         }
-        None => {}
     }
     match api.strip_prefix("/v2/") {
         Some("chat") => return post(Endpoint::CohereChat),
@@ -271,6 +328,16 @@ mod tests {
         assert_eq!(of("POST", "/v2/chat"), Ok(Route::Forward(Endpoint::CohereChat)));
         assert_eq!(of("POST", "/api/v2/embed"), Ok(Route::Forward(Endpoint::CohereEmbed)));
         assert_eq!(of("GET", "/v2/rerank"), Err(405));
+        for prefix in ["/v1", "/v1beta", "/api/v1beta"] {
+            let stream = format!("{prefix}/models/a:b/c:streamGenerateContent");
+            assert_eq!(of("POST", &stream), Ok(Route::Forward(Endpoint::StreamGenerateContent)));
+            assert_eq!(of("GET", &format!("{prefix}/models")), Ok(Route::Models));
+            assert_eq!(of("GET", &format!("{prefix}/models/a%3Ab")), Ok(Route::Model("a:b".into())));
+        }
+        assert_eq!(of("POST", "/v1/models/a:b"), Err(405));
+        assert_eq!(of("POST", "/v1beta/models/a:b"), Err(404));
+        assert_eq!(of("GET", "/v1beta/models/a:generateContent"), Err(405));
+        assert_eq!(of("GET", "/v1beta/files"), Err(404));
         assert_eq!(of("GET", "/metrics"), Ok(Route::Metrics));
         assert_eq!(of("GET", "/api/metrics"), Ok(Route::Metrics));
         assert_eq!(of("GET", "/v2/models"), Err(404));

@@ -21,6 +21,7 @@ use crate::dialect::{
         error::{GatewayError, UpstreamFault},
         request::Endpoint,
     },
+    translate::Wire,
     usage::UsageScanner,
 };
 use coo_shards::{
@@ -177,8 +178,9 @@ pub async fn whole(
     let mut out = Buf::with_capacity(LARGE_BYTES);
     begin(out.vec_mut(), &answer, shard, context, account);
     answer.begin_body();
-    let mut scanner = match context.endpoint() {
-        Some(Endpoint::CohereEmbed | Endpoint::CohereRerank) => UsageScanner::of_meta(),
+    let mut scanner = match (answer.wire, context.endpoint()) {
+        (Wire::Gemini, _) => UsageScanner::googles(),
+        (_, Some(Endpoint::CohereEmbed | Endpoint::CohereRerank)) => UsageScanner::of_meta(),
         _ => UsageScanner::new(),
     };
     let mut body = Buf::empty();

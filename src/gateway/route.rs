@@ -26,7 +26,10 @@ use crate::{
         routes::Route as Targets,
         snapshot::{Client, ClientId, Listed, ProviderId, Snapshot, Upstream},
     },
-    dialect::openai::{error::GatewayError, models, request::Endpoint},
+    dialect::{
+        gemini,
+        openai::{error::GatewayError, models, request::Endpoint},
+    },
 };
 
 /// Where a request may go: targets to choose among, then those to fall back to.
@@ -130,6 +133,11 @@ pub async fn local(
     let snapshot = &shard.snapshot;
     let mut body = Vec::new();
     let kind = match route {
+        Route::Models if context.is_googles => {
+            let known = visible(snapshot, context.client).map(described(snapshot));
+            gemini::inbound::models::write_list(known, &mut body);
+            JSON
+        }
         Route::Models => {
             models::write_list(visible(snapshot, context.client).map(described(snapshot)), &mut body);
             JSON
@@ -148,7 +156,11 @@ pub async fn local(
             let Some(listed) = known else {
                 return Err(GatewayError::ModelNotFound { model: id.clone() });
             };
-            models::write_model(&models::Model { id, ..described(snapshot)(listed) }, &mut body);
+            let model = models::Model { id, ..described(snapshot)(listed) };
+            match context.is_googles {
+                true => gemini::inbound::models::write_model(&model, &mut body),
+                false => models::write_model(&model, &mut body),
+            }
             JSON
         }
         Route::Live => {

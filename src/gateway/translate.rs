@@ -93,7 +93,15 @@ fn family(kind: ProviderType) -> Family {
 #[must_use]
 pub fn serves(kind: ProviderType, endpoint: Endpoint) -> bool {
     // Of Vertex AI's models those of Google do more.
-    wire(kind, "").serves(endpoint) && (kind != ProviderType::Azure || azure::has(endpoint))
+    wire(kind, "").serves(endpoint)
+        && match kind {
+            ProviderType::Azure => azure::has(endpoint),
+            // Its embeddings are asked for in another way.
+            ProviderType::Vertex => {
+                !matches!(endpoint, Endpoint::EmbedContent | Endpoint::BatchEmbedContents)
+            }
+            _ => true,
+        }
 }
 
 /// A request as a provider gets it.
@@ -157,6 +165,22 @@ pub(super) fn prepare<'r>(
         let (provider, endpoint) = (upstream.id.clone(), endpoint.noun());
         return Err(GatewayError::NotServed { provider, endpoint });
     }
+    if endpoint.is_count() && !wire.is_spoken_at(endpoint) {
+        // Of an alias whose first target counts itself, and failed: a chat would be another thing.
+        return Err(GatewayError::NotServed {
+            provider: upstream.id.clone(),
+            endpoint: "counting of tokens",
+        });
+    }
+    if wire.is_spoken_at(endpoint) && endpoint.is_googles() {
+        let head = match is_vertex {
+            true => vertex::path_to(model, endpoint),
+            false => gemini::model::path_to(model, endpoint),
+        };
+        let renamed = gemini::inbound::renamed(body, model).map_err(GatewayError::Untranslatable)?;
+        let body = renamed.map_or_else(|| Body::Spliced(Splice::nothing(body)), Body::Translated);
+        return Ok(Prepared { wire, head: key.head_at(&head).into(), body });
+    }
     if wire.is_spoken_at(endpoint) && is_vertex {
         let (head, splice) = match endpoint {
             Endpoint::CountTokens => {
@@ -186,6 +210,7 @@ pub(super) fn prepare<'r>(
         return Ok(Prepared { wire, head, body: Body::Spliced(splice) });
     }
     let operation = endpoint.operation();
+    let embeds = operation == Endpoint::Embeddings;
     let chat = match operation {
         Endpoint::Embeddings | Endpoint::Rerank => None,
         _ => Some(asked.chat().map_err(|refused| GatewayError::Untranslatable(refused.clone()))?),
@@ -196,12 +221,10 @@ pub(super) fn prepare<'r>(
             let operation = if chat.is_some() { Endpoint::ChatCompletions } else { operation };
             key.head_at(&azure::path(model, operation.path())).into()
         }
-        _ if is_vertex && operation == Endpoint::Embeddings => {
-            key.head_at(&vertex::embeddings_path(model)).into()
-        }
+        _ if is_vertex && embeds => key.head_at(&vertex::embeddings_path(model)).into(),
         _ if is_vertex => key.head_at(&vertex::chat_path(model, facts.stream)).into(),
-        Wire::Cohere if operation == Endpoint::Embeddings => key.head_at("/embed").into(),
-        Wire::OpenAi | Wire::Voyage if operation == Endpoint::Embeddings => key.embeddings_head().into(),
+        Wire::Cohere if embeds => key.head_at("/embed").into(),
+        Wire::OpenAi | Wire::Voyage if embeds => key.embeddings_head().into(),
         _ if operation == Endpoint::Rerank => key.head_at(operation.path()).into(),
         Wire::Claude if beta.is_some() => {
             let beta = beta.unwrap_or_default().as_bytes();
@@ -209,9 +232,7 @@ pub(super) fn prepare<'r>(
         }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
         Wire::Bedrock => key.head_at(&bedrock::path(model, facts.stream)).into(),
-        Wire::Gemini if operation == Endpoint::Embeddings => {
-            key.head_at(&gemini::model::path_embeddings(model)).into()
-        }
+        Wire::Gemini if embeds => key.head_at(&gemini::model::path_embeddings(model)).into(),
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
         Wire::Replicate => poll::head(shard, key, model, account).into(),
     };
@@ -273,8 +294,8 @@ pub fn with_face<R>(endpoint: Endpoint, account: &Account, with: impl FnOnce(&Fa
         Endpoint::Messages => "msg_",
         Endpoint::Responses => "resp_",
         Endpoint::Rerank => "rerank-",
-        // A UUID there, which has no prefix.
-        endpoint if endpoint.is_coheres() => "",
+        // A UUID at Cohere's, which has no prefix.
+        endpoint if endpoint.is_coheres() || endpoint.is_googles() => "",
         _ => "chatcmpl-",
     };
     // Unique on this shard, and on others but for the same nanosecond.
@@ -328,6 +349,9 @@ pub async fn whole(
     let mut written = Vec::with_capacity(body.len() + LARGE_BYTES / 8);
     let mut status = answer.head.status;
     if status.is_success() {
+        // Clients know no other: Replicate's says that a prediction was made.
+        status = StatusCode::OK;
+        account.answered(status);
         let translated = with_face(endpoint, account, |face| {
             translate::answer(wire, &body, (endpoint, &account.wanted), face, &mut written)
         });
@@ -366,11 +390,11 @@ pub async fn whole(
     Ok(sent.is_ok() && persist)
 }
 
-/// Whether the provider that would be asked counts tokens itself.
+/// Whether the provider that would be asked counts tokens itself, as the client asks for it.
 #[must_use]
-pub fn counts(plan: &Plan<'_>) -> bool {
+pub fn counts(plan: &Plan<'_>, endpoint: Endpoint) -> bool {
     let model = plan.get(0).map_or("", |(_, model)| model);
-    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind, model) == Wire::Claude)
+    plan.upstream(0).is_some_and(|(_, upstream)| wire(upstream.kind, model).is_spoken_at(endpoint))
 }
 
 /// Answers how many tokens a prompt has, as far as its bytes tell.
@@ -380,13 +404,21 @@ pub fn counts(plan: &Plan<'_>) -> bool {
 pub async fn count(
     context: &Context,
     shard: &Rc<Shard>,
-    body: &[u8],
+    (endpoint, body): (Endpoint, &[u8]),
     responder: &mut Responder,
     account: &mut Account,
 ) -> Result<bool, GatewayError> {
-    let request = claude::inbound::read_count(body).map_err(GatewayError::Untranslatable)?;
+    let is_googles = endpoint.is_googles();
+    let request = match is_googles {
+        true => gemini::inbound::read_count(body),
+        false => claude::inbound::read_count(body),
+    };
+    let tokens = estimate::chat_tokens(&request.map_err(GatewayError::Untranslatable)?).expected;
     let mut counted = Vec::new();
-    claude::inbound::write_count(estimate::chat_tokens(&request).expected, &mut counted);
+    match is_googles {
+        true => gemini::inbound::write_count(tokens, &mut counted),
+        false => claude::inbound::write_count(tokens, &mut counted),
+    }
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES / 16);
     encode::status_line(out.vec_mut(), StatusCode::OK);

@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 /// Text that is part of the body it was read from where it needs no unescaping.
 pub type Text<'a> = Cow<'a, str>;
 
+/// JSON Schema as the client wrote it, or made of what it wrote in another form.
+pub type Schema<'a> = Cow<'a, RawValue>;
+
 /// One chat request. `None` and empty lists are what the client did not say.
 #[derive(Clone, Debug, Default)]
 pub struct Request<'a> {
@@ -195,8 +198,8 @@ pub struct Tool<'a> {
     pub name: Text<'a>,
     /// What it does.
     pub description: Option<Text<'a>>,
-    /// JSON Schema of its arguments, as the client wrote it.
-    pub parameters: Option<&'a RawValue>,
+    /// Of its arguments.
+    pub parameters: Option<Schema<'a>>,
     /// Whether arguments must follow the schema to the letter.
     pub strict: Option<bool>,
 }
@@ -227,8 +230,8 @@ pub enum ResponseFormat<'a> {
         name: Text<'a>,
         /// What it is for.
         description: Option<Text<'a>>,
-        /// JSON Schema, as the client wrote it.
-        schema: Option<&'a RawValue>,
+        /// What to follow.
+        schema: Option<Schema<'a>>,
         /// Whether to follow it to the letter.
         strict: Option<bool>,
     },

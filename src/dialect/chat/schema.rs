@@ -46,7 +46,7 @@ fn write_rest(members: &str, out: &mut Vec<u8>) {
 /// # Errors
 /// Where it is no schema of an object.
 pub fn write_parameters(at: usize, tool: &Tool<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let schema = tool.parameters.map_or("null", RawValue::get).trim();
+    let schema = tool.parameters.as_deref().map_or("null", RawValue::get).trim();
     if schema == "null" {
         out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{}}");
     } else {

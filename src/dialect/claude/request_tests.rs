@@ -218,6 +218,7 @@ fn tools() {
         (Some(&*untyped), json!({"type": "object", "properties": {}})),
         (Some(&*schema), json!({"type": "object", "properties": {"a": {}}})),
     ] {
+        let parameters = parameters.map(Cow::Borrowed);
         let described =
             Tool { name: "f".into(), description: Some("F.".into()), parameters, strict: Some(true) };
         let request = Request { tools: vec![described], ..asking() };
@@ -227,7 +228,7 @@ fn tools() {
         assert_eq!(body["tool_choice"], Value::Null);
     }
     let plain = Tool { name: "f".into(), description: None, parameters: None, strict: None };
-    let broken = Tool { parameters: Some(&list), ..plain.clone() };
+    let broken = Tool { parameters: Some(Cow::Borrowed(&list)), ..plain.clone() };
     let refused = refused(&Request { tools: vec![broken], ..asking() });
     assert_eq!(refused.param, "tools[0].function.parameters");
     for (choice, parallel, wanted) in [
@@ -256,10 +257,10 @@ fn tools() {
 #[test]
 fn the_form_of_the_answer() {
     let schema = raw("{\"type\":\"object\",\"additionalProperties\":false}");
-    let form = |schema, description| ResponseFormat::JsonSchema {
+    let form = |schema: Option<&'_ RawValue>, description| ResponseFormat::JsonSchema {
         name: "a".into(),
         description,
-        schema,
+        schema: schema.map(|schema| Cow::Owned(schema.to_owned())),
         strict: Some(true),
     };
     let format = json!({"type": "json_schema", "schema": {"type": "object", "additionalProperties": false}});

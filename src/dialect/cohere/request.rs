@@ -136,7 +136,7 @@ fn write_tool(tool: &Tool<'_>, out: &mut Vec<u8>) {
         write::string(out, "description", description);
     }
     // A schema must be there.
-    let schema = tool.parameters.map(RawValue::get).filter(|schema| schema.trim() != "null");
+    let schema = tool.parameters.as_deref().map(RawValue::get).filter(|schema| schema.trim() != "null");
     write::raw(out, "parameters", schema.unwrap_or("{\"type\":\"object\",\"properties\":{}}"));
     out.extend_from_slice(b"}}");
 }
@@ -154,7 +154,7 @@ fn write_format(request: &Request<'_>, losses: &mut Losses, out: &mut Vec<u8>) -
             );
         }
         Some(ResponseFormat::JsonSchema { schema, description, .. }) => {
-            schema.map(|schema| described(schema, description.as_deref()))
+            schema.as_deref().map(|schema| described(schema, description.as_deref()))
         }
     };
     write::name(out, "response_format");

@@ -49,13 +49,13 @@ pub fn chat_tokens(request: &Request<'_>) -> Estimate {
         sum.around(PER_FUNCTION);
         sum.text(&tool.name);
         sum.text(tool.description.as_deref().unwrap_or_default());
-        sum.schema(tool.parameters);
+        sum.schema(tool.parameters.as_deref());
     }
     if let Some(ResponseFormat::JsonSchema { name, description, schema, .. }) = &request.response_format {
         sum.around(PER_FUNCTION);
         sum.text(name);
         sum.text(description.as_deref().unwrap_or_default());
-        sum.schema(*schema);
+        sum.schema(schema.as_deref());
     }
     let expected = sum.cost.saturating_add(TOKEN / 2) / TOKEN;
     Estimate { expected: expected.min(sum.upper), upper: sum.upper }

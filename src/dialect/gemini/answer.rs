@@ -102,7 +102,7 @@ pub(super) fn read_call<'a>(
 }
 
 /// JSON without the line breaks and spaces that whole answers are laid out with.
-fn compact(json: &str) -> Cow<'_, str> {
+pub(super) fn compact(json: &str) -> Cow<'_, str> {
     if !json.contains('\n') {
         return json.into();
     }

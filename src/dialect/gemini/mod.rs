@@ -18,6 +18,7 @@ mod contents;
 pub mod embeddings;
 pub mod error;
 mod grounding;
+pub mod inbound;
 mod logprobs;
 pub mod model;
 pub mod request;
@@ -25,6 +26,8 @@ mod signature;
 pub mod stream;
 mod wire;
 mod write;
+
+pub use wire::read_usage;
 
 /// How this dialect is called where something is said about it.
 const PROVIDER: &str = "gemini";

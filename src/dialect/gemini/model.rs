@@ -2,24 +2,26 @@
 
 use std::borrow::Cow;
 
+use crate::dialect::openai::request::Endpoint;
 use crate::dialect::path;
 
 /// The path of a request below the API's version: `/models/{model}:generateContent`, or `:streamGenerateContent` with
 /// server-sent events.
 #[must_use]
 pub fn path(model: &str, stream: bool) -> String {
-    let resource = path::segments(&resource(model));
-    if stream {
-        format!("/{resource}:streamGenerateContent?alt=sse")
-    } else {
-        format!("/{resource}:generateContent")
-    }
+    path_to(model, if stream { Endpoint::StreamGenerateContent } else { Endpoint::GenerateContent })
+}
+
+/// The path of one of Google's own requests.
+#[must_use]
+pub fn path_to(model: &str, endpoint: Endpoint) -> String {
+    format!("/{}{}", path::segments(&resource(model)), endpoint.path())
 }
 
 /// The path of a request for embeddings.
 #[must_use]
 pub fn path_embeddings(model: &str) -> String {
-    format!("/{}:batchEmbedContents", path::segments(&resource(model)))
+    path_to(model, Endpoint::BatchEmbedContents)
 }
 
 /// The model as a resource's name: `models/{model}`, where it does not say already what it is (`tunedModels/...`).

@@ -93,7 +93,7 @@ fn write_function(function: &Tool<'_>, out: &mut Vec<u8>) {
     if let Some(description) = &function.description {
         declaration.text("description", description);
     }
-    if let Some(parameters) = function.parameters.filter(|schema| schema.get() != "null") {
+    if let Some(parameters) = function.parameters.as_deref().filter(|schema| schema.get() != "null") {
         declaration.raw("parametersJsonSchema", parameters.get());
     }
     declaration.end();
@@ -146,7 +146,7 @@ fn write_format(format: Option<&ResponseFormat<'_>>, config: &mut Object<'_>) {
         // has a place for it.
         Some(ResponseFormat::JsonSchema { description, schema, .. }) => {
             config.text("responseMimeType", "application/json");
-            let Some(schema) = schema.filter(|schema| schema.get() != "null") else { return };
+            let Some(schema) = schema.as_deref().filter(|schema| schema.get() != "null") else { return };
             config.raw("responseJsonSchema", &described(schema, description.as_deref()));
         }
     }

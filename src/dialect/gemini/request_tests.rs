@@ -211,7 +211,7 @@ fn functions() {
     let tool = |strict| Tool {
         name: "f".into(),
         description: Some("Does f.".into()),
-        parameters: Some(raw(schema)),
+        parameters: Some(Cow::Borrowed(raw(schema))),
         strict,
     };
     let bare = Tool { name: "g".into(), description: None, parameters: None, strict: None };
@@ -274,7 +274,7 @@ fn formats() {
     let schema = |description: Option<&'static str>, schema: &'static str| ResponseFormat::JsonSchema {
         name: "answer".into(),
         description: description.map(Into::into),
-        schema: Some(raw(schema)),
+        schema: Some(Cow::Borrowed(raw(schema))),
         strict: Some(true),
     };
     let json_type = json!("application/json");

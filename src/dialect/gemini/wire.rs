@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::json::{Cursor, JsonError};
 use crate::dialect::usage::Usage;
 
 /// Text that borrows where it can; serde's own `Option<Cow>` never does.
@@ -160,6 +161,15 @@ pub(super) struct Logprob<'a> {
     /// A number; kept as written, since protocol buffers write infinity as a text.
     #[serde(borrow)]
     pub log_probability: Option<&'a RawValue>,
+}
+
+/// Reads a `usageMetadata` object out of an answer that is passed on as it is.
+///
+/// # Errors
+/// Where it is not JSON, or not all of it is there.
+pub fn read_usage(cursor: &mut Cursor<'_>, answer: &[u8]) -> Result<Option<Usage>, JsonError> {
+    let object = cursor.value()?.of(answer);
+    Ok(serde_json::from_slice(object).ok().map(UsageMetadata::usage))
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

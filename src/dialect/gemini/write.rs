@@ -29,6 +29,17 @@ impl<'o> Object<'o> {
         self.out
     }
 
+    /// The same of a name that may need escaping.
+    pub fn escaped_key(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        json::write_string(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
     /// Writes a text.
     pub fn text(&mut self, name: &str, text: &str) {
         json::write_string(self.key(name), text);

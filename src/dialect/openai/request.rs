@@ -42,10 +42,20 @@ pub enum Endpoint {
     CohereEmbed,
     /// `POST /v2/rerank`: Cohere's.
     CohereRerank,
+    /// `POST /v1beta/models/{model}:generateContent`: Google's.
+    GenerateContent,
+    /// `POST /v1beta/models/{model}:streamGenerateContent`
+    StreamGenerateContent,
+    /// `POST /v1beta/models/{model}:countTokens`
+    GoogleCountTokens,
+    /// `POST /v1beta/models/{model}:embedContent`
+    EmbedContent,
+    /// `POST /v1beta/models/{model}:batchEmbedContents`
+    BatchEmbedContents,
 }
 
 impl Endpoint {
-    /// Its path below the API's root.
+    /// Its path below the API's root; of Google's what follows the model there.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -63,14 +73,20 @@ impl Endpoint {
             Self::Rerank | Self::CohereRerank => "/rerank",
             Self::CohereChat => "/chat",
             Self::CohereEmbed => "/embed",
+            Self::GenerateContent => ":generateContent",
+            Self::StreamGenerateContent => ":streamGenerateContent?alt=sse",
+            Self::GoogleCountTokens => ":countTokens",
+            Self::EmbedContent => ":embedContent",
+            Self::BatchEmbedContents => ":batchEmbedContents",
         }
     }
 
-    /// The operation by the name that most have for it: that of Cohere's embeddings and ranks is the same as others'.
+    /// The operation by the name that most have for it: that of Cohere's and Google's embeddings and of Cohere's ranks is
+    /// the same as others'.
     #[must_use]
     pub fn operation(self) -> Self {
         match self {
-            Self::CohereEmbed => Self::Embeddings,
+            Self::CohereEmbed | Self::EmbedContent | Self::BatchEmbedContents => Self::Embeddings,
             Self::CohereRerank => Self::Rerank,
             other => other,
         }
@@ -90,8 +106,13 @@ impl Endpoint {
             | Self::Messages
             | Self::CountTokens
             | Self::Responses
-            | Self::CohereChat => "chat",
-            Self::Embeddings | Self::CohereEmbed => "embeddings",
+            | Self::CohereChat
+            | Self::GenerateContent
+            | Self::StreamGenerateContent
+            | Self::GoogleCountTokens => "chat",
+            Self::Embeddings | Self::CohereEmbed | Self::EmbedContent | Self::BatchEmbedContents => {
+                "embeddings"
+            }
             Self::Completions => "text completions",
             Self::Moderations => "moderations",
             Self::Images => "images",
@@ -106,6 +127,26 @@ impl Endpoint {
     #[must_use]
     pub fn is_form(self) -> bool {
         matches!(self, Self::Transcriptions | Self::Translations)
+    }
+
+    /// Whether it is one of Google's: the model and whether to stream are in the path and not in the body, keys may be
+    /// where Google's clients send them, and errors have Google's form.
+    #[must_use]
+    pub fn is_googles(self) -> bool {
+        matches!(
+            self,
+            Self::GenerateContent
+                | Self::StreamGenerateContent
+                | Self::GoogleCountTokens
+                | Self::EmbedContent
+                | Self::BatchEmbedContents
+        )
+    }
+
+    /// Whether it only asks how many tokens a prompt has.
+    #[must_use]
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::CountTokens | Self::GoogleCountTokens)
     }
 
     /// Whether its streams end with a chunk of usage that a client may not have asked for.
@@ -202,6 +243,14 @@ pub enum BodyError {
     FormMalformed(&'static str),
     /// `file` is absent.
     FileMissing,
+    /// The model in the path is not a name.
+    ModelNotAName,
+    /// This member is absent or null.
+    Missing(&'static str),
+    /// This member is not an array.
+    NotAnArray(&'static str),
+    /// This member has no elements.
+    EmptyArray(&'static str),
     /// A member that decides something is given twice: which one a provider
     /// would take is unknown (RFC 8259 section 4), so neither is.
     Repeated(&'static str),
@@ -215,6 +264,7 @@ impl BodyError {
             BodyError::NotAForm | BodyError::FormMalformed(_) => None,
             BodyError::FileMissing => Some("file"),
             BodyError::ModelMissing | BodyError::ModelNotAString | BodyError::ModelEmpty => Some("model"),
+            BodyError::ModelNotAName => Some("model"),
             BodyError::StreamNotABoolean => Some("stream"),
             BodyError::MessagesMissing | BodyError::MessagesNotAnArray | BodyError::MessagesEmpty => {
                 Some("messages")
@@ -224,7 +274,10 @@ impl BodyError {
                 Some("stream_options")
             }
             BodyError::IncludeUsageNotABoolean => Some("stream_options.include_usage"),
-            BodyError::Repeated(name) => Some(name),
+            BodyError::Repeated(name)
+            | BodyError::Missing(name)
+            | BodyError::NotAnArray(name)
+            | BodyError::EmptyArray(name) => Some(name),
         }
     }
 
@@ -236,15 +289,18 @@ impl BodyError {
             | BodyError::ModelNotAString
             | BodyError::StreamNotABoolean
             | BodyError::MessagesNotAnArray
+            | BodyError::NotAnArray(_)
             | BodyError::StreamOptionsNotAnObject
             | BodyError::IncludeUsageNotABoolean => Some("invalid_type"),
             BodyError::NotAForm | BodyError::FormMalformed(_) => Some("invalid_form"),
             BodyError::ModelMissing
             | BodyError::MessagesMissing
             | BodyError::InputMissing
-            | BodyError::FileMissing => Some("missing_required_parameter"),
+            | BodyError::FileMissing
+            | BodyError::Missing(_) => Some("missing_required_parameter"),
             BodyError::ModelEmpty => Some("empty_string"),
-            BodyError::MessagesEmpty => Some("empty_array"),
+            BodyError::ModelNotAName => Some("invalid_value"),
+            BodyError::MessagesEmpty | BodyError::EmptyArray(_) => Some("empty_array"),
             BodyError::StreamOptionsWithoutStream => None,
             BodyError::Repeated(_) => Some("duplicate_parameter"),
         }
@@ -260,6 +316,13 @@ impl fmt::Display for BodyError {
             BodyError::Repeated(name) => {
                 return write!(f, "'{name}' is given more than once; give it once.");
             }
+            BodyError::Missing(name) => return write!(f, "Missing required parameter: '{name}'."),
+            BodyError::NotAnArray(name) => {
+                return write!(f, "Invalid type for '{name}': expected an array of objects.");
+            }
+            BodyError::EmptyArray(name) => {
+                return write!(f, "Invalid '{name}': empty array. Expected an array with minimum length 1.");
+            }
             BodyError::FormMalformed(what) => {
                 return write!(
                     f,
@@ -270,6 +333,9 @@ impl fmt::Display for BodyError {
                 "This endpoint takes a form: send multipart/form-data, with its boundary in Content-Type."
             }
             BodyError::FileMissing => "Missing required parameter: 'file'.",
+            BodyError::ModelNotAName => {
+                "The model in the path is not a name: check its escapes. It stands between 'models/' and the last colon."
+            }
             BodyError::NotAnObject => "The body of your request must be a JSON object.",
             BodyError::ModelMissing => "you must provide a model parameter",
             BodyError::ModelNotAString => "Invalid type for 'model': expected a string.",

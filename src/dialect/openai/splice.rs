@@ -91,6 +91,12 @@ impl<'a> Splice<'a> {
         Self::of(body, [edit, Edit { span: Span::empty(body.len()), with: raw(b"") }])
     }
 
+    /// A body that goes as it is.
+    pub fn nothing(body: &'a [u8]) -> Self {
+        let nothing = || Edit { span: Span::empty(body.len()), with: raw(b"") };
+        Self::of(body, [nothing(), nothing()])
+    }
+
     fn of(body: &'a [u8], edits: [Edit<'a>; 2]) -> Self {
         let mut splice = Splice { body, edits, len: 0 };
         splice.len = splice.segments().map(<[u8]>::len).sum();

@@ -84,7 +84,7 @@ pub fn write_request(
         write_string(out, &request.stop.join(","));
     }
     for (name, value) in &request.other {
-        if !is_openais(name) {
+        if !is_no_input(name) {
             out.push(b',');
             write_string(out, name);
             out.push(b':');
@@ -95,8 +95,11 @@ pub fn write_request(
     Ok(())
 }
 
-fn is_openais(name: &str) -> bool {
-    name == "stream_options" || OPENAIS.contains(&name)
+/// Whether no model has an input of this name: it is OpenAI's own, or Google's, whose names are not in snake case or are
+/// places in its request (`safetySettings`, `generationConfig.speechConfig`).
+fn is_no_input(name: &str) -> bool {
+    let is_googles = name == "labels" || name.contains(|char: char| char == '.' || char.is_ascii_uppercase());
+    name == "stream_options" || OPENAIS.contains(&name) || is_googles
 }
 
 /// Names what there is nothing like.
@@ -127,7 +130,7 @@ fn name_losses(request: &Request<'_>, losses: &mut Losses) -> Result<(), Refused
                 | ("service_tier", "\"auto\"" | "\"default\"")
                 | ("stream_options", _)
         );
-        if is_openais(name) && !nothing {
+        if is_no_input(name) && !nothing {
             losses.cannot(name.clone().into_owned(), PROVIDER)?;
         }
     }
@@ -278,6 +281,8 @@ mod tests {
             (json!({"stop": "a,b"}), "stop"),
             (json!({"logit_bias": {"1": 1}}), "logit_bias"),
             (json!({"store": true}), "store"),
+            (json!({"safetySettings": []}), "safetySettings"),
+            (json!({"generationConfig.speechConfig": {}}), "generationConfig.speechConfig"),
         ] {
             let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
             body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

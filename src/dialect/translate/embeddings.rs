@@ -143,7 +143,7 @@ pub fn read_request<'a>(body: &'a [u8], provider: &str) -> Result<Asked<'a>, Ref
     Ok(asked)
 }
 
-/// Writes a client's request, for Vertex AI perhaps; what its answer depends on.
+/// Writes a client's request, of OpenAI's or of Google's, for Vertex AI perhaps; what its answer depends on.
 ///
 /// # Errors
 /// What is wrong with the request, or cannot be expressed.
@@ -161,9 +161,12 @@ pub fn request(
         _ => "gemini",
     };
     let as_cohere = endpoint == Endpoint::CohereEmbed;
-    let (asked, vectors) = match as_cohere {
-        true => cohere::inbound::embeddings::read_request(body)?,
-        false => (read_request(body, provider)?, ""),
+    let (asked, vectors) = match endpoint {
+        Endpoint::CohereEmbed => cohere::inbound::embeddings::read_request(body)?,
+        Endpoint::EmbedContent | Endpoint::BatchEmbedContents => {
+            (gemini::inbound::read_embeddings(body, endpoint)?, "")
+        }
+        _ => (read_request(body, provider)?, ""),
     };
     if let (Some(kind), true) = (asked.quantized, wire != Wire::Voyage) {
         return Losses::refuse(
@@ -173,13 +176,13 @@ pub fn request(
     }
     match wire {
         Wire::OpenAi => {
-            name_losses(&asked, (wire, provider), losses)?;
+            name_losses(&asked, endpoint, (wire, provider), losses)?;
             openai::embeddings::write_request(&asked, model, out);
         }
         Wire::Cohere => cohere::embeddings::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
-            name_losses(&asked, (wire, provider), losses)?;
+            name_losses(&asked, endpoint, (wire, provider), losses)?;
             let texts: Vec<&str> = asked.inputs.iter().map(|Str(text)| text.as_ref()).collect();
             if is_vertex {
                 vertex::embeddings::write_request(&texts, asked.dimensions, out)?;
@@ -203,11 +206,12 @@ pub fn request(
 /// elsewhere: there is one vector for all that is done with it.
 fn name_losses(
     asked: &Asked<'_>,
+    endpoint: Endpoint,
     (wire, provider): (Wire, &str),
     losses: &mut Losses,
 ) -> Result<(), Refused> {
     if asked.purpose.is_some() {
-        losses.leave_out("input_type");
+        losses.leave_out(if endpoint.is_googles() { "taskType" } else { "input_type" });
     }
     // OpenAI refuses what is too long by itself.
     if asked.truncate.is_some_and(|cut| cut || wire != Wire::OpenAi) {
@@ -230,7 +234,7 @@ pub fn answer(
     wire: Wire,
     body: &[u8],
     face: &Face<'_>,
-    wanted: &Wanted,
+    (endpoint, wanted): (Endpoint, &Wanted),
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     let answer = match wire {
@@ -239,9 +243,13 @@ pub fn answer(
         _ if wanted.vertex => vertex::embeddings::read_answer(body)?,
         _ => gemini::embeddings::read_embeddings(body)?,
     };
-    let tokens = match wanted.as_cohere {
-        true => cohere::inbound::embeddings::write_answer(&answer, face, wanted, out)?,
-        false => answer.write(face.model, wanted, out)?,
+    let tokens = match endpoint {
+        Endpoint::CohereEmbed => cohere::inbound::embeddings::write_answer(&answer, face, wanted, out)?,
+        Endpoint::EmbedContent | Endpoint::BatchEmbedContents => {
+            gemini::inbound::write_embeddings(&answer.vectors, endpoint, out);
+            answer.tokens.unwrap_or(wanted.estimate)
+        }
+        _ => answer.write(face.model, wanted, out)?,
     };
     Ok(Some(Usage { prompt_tokens: tokens, total_tokens: tokens, ..Usage::default() }))
 }
@@ -365,7 +373,8 @@ mod tests {
             assert_eq!((request, losses.dropped().join(",")), (wanted, dropped.to_owned()));
             let mut out = Vec::new();
             let depends = Wanted { estimate: 4, ..depends };
-            let usage = answer(wire, back.as_bytes(), &FACE, &depends, &mut out).unwrap();
+            let usage =
+                answer(wire, back.as_bytes(), &FACE, (Endpoint::CohereEmbed, &depends), &mut out).unwrap();
             assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(4));
             let got: Value = serde_json::from_slice(&out).unwrap();
             let meta = json!({"api_version": {"version": "2"}, "billed_units": {"input_tokens": 4}});
@@ -471,7 +480,8 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let wanted = Wanted { base64, estimate: 7, ..Wanted::default() };
-            let usage = answer(wire, body.as_bytes(), &FACE, &wanted, &mut out).unwrap();
+            let usage =
+                answer(wire, body.as_bytes(), &FACE, (Endpoint::Embeddings, &wanted), &mut out).unwrap();
             assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(tokens));
             let got: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!((&got["data"][0]["embedding"], &got["model"]), (&first, &"m".into()), "{body}");
@@ -481,7 +491,46 @@ mod tests {
         for (wire, body) in
             [(Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#), (Wire::Cohere, "{}"), (Wire::Voyage, "{}")]
         {
-            assert!(answer(wire, body.as_bytes(), &FACE, &base64, &mut Vec::new()).is_err(), "{body}");
+            let base64 = (Endpoint::Embeddings, &base64);
+            assert!(answer(wire, body.as_bytes(), &FACE, base64, &mut Vec::new()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn googles_clients_are_answered_by_others() {
+        let body = br#"{"requests":[{"model":"models/x","content":{"parts":[{"text":"a"}]},"outputDimensionality":8}]}"#;
+        let openais = r#"{"object":"list","data":[{"object":"embedding","embedding":[2],"index":1},{"object":"embedding","embedding":[0.50],"index":0}],"usage":{"prompt_tokens":4,"total_tokens":4}}"#;
+        let coheres = r#"{"id":"i","embeddings":{"float":[[0.50],[2]]}}"#;
+        let endpoint = Endpoint::BatchEmbedContents;
+        for (wire, sent, came, tokens) in [
+            (
+                Wire::OpenAi,
+                r#"{"model":"m","input":["a"],"encoding_format":"float","dimensions":8}"#,
+                openais,
+                4,
+            ),
+            (Wire::Voyage, r#"{"model":"m","input":["a"],"output_dimension":8}"#, openais, 4),
+            (
+                Wire::Cohere,
+                r#"{"model":"m","input_type":"search_document","texts":["a"],"embedding_types":["float"],"output_dimension":8}"#,
+                coheres,
+                7,
+            ),
+        ] {
+            let mut out = Vec::new();
+            request((endpoint, body), (wire, false), ("m", "p"), &mut Losses::new(false), &mut out).unwrap();
+            assert_eq!(String::from_utf8(std::mem::take(&mut out)).unwrap(), sent);
+            let wanted = Wanted { estimate: 7, ..Wanted::default() };
+            let usage = answer(wire, came.as_bytes(), &FACE, (endpoint, &wanted), &mut out).unwrap();
+            assert_eq!(usage.map(|usage| usage.prompt_tokens), Some(tokens));
+            assert_eq!(
+                String::from_utf8(out).unwrap(),
+                r#"{"embeddings":[{"values":[0.50]},{"values":[2]}]}"#
+            );
+        }
+        let for_query = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY"}"#;
+        let (asked, mut losses) = ((Endpoint::EmbedContent, for_query.as_slice()), Losses::new(false));
+        request(asked, (Wire::OpenAi, false), ("m", "p"), &mut losses, &mut Vec::new()).unwrap();
+        assert_eq!(losses.dropped(), ["taskType"]);
     }
 }

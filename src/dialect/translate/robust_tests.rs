@@ -23,7 +23,7 @@ impl Rng {
 /// What Cohere alone cannot be sent.
 const PDF: &str = "application/pdf";
 
-const REQUESTS: [(Endpoint, &str); 10] = [
+const REQUESTS: [(Endpoint, &str); 13] = [
     (
         Endpoint::ChatCompletions,
         r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"file","file":{"file_data":"data:text/plain;base64,YQ==","filename":"f"}}]},{"role":"assistant","content":"b","reasoning_content":"r","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},{"role":"tool","tool_call_id":"c1","content":"{\"r\":1}"},{"role":"user","content":"c"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required","documents":[{"data":{"text":"t"}}],"logprobs":true,"temperature":0.5,"top_p":1,"frequency_penalty":0.5,"stop":["x","y"],"reasoning_effort":"high"}"#,
@@ -58,6 +58,18 @@ const REQUESTS: [(Endpoint, &str); 10] = [
         r#"{"model":"m","query":"q","documents":["a","b"],"top_n":2,"max_tokens_per_doc":9}"#,
     ),
     (Endpoint::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
+    (
+        Endpoint::StreamGenerateContent,
+        r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"a\u00e9\ud83d\ude00"},{"inlineData":{"mimeType":"image/png","data":"__-A"}}]},{"role":"model","parts":[{"text":"t","thought":true,"thoughtSignature":"Y29vOnNpZw=="},{"functionCall":{"id":"c1","name":"f","args":{"a":1}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"result":"r"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER","nullable":true,"minimum":1}},"propertyOrdering":["a"]}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"temperature":0.5,"topP":0.5,"maxOutputTokens":2000,"stopSequences":["x"],"candidateCount":1,"thinkingConfig":{"thinkingBudget":1024}},"safetySettings":[{"category":"c","threshold":"OFF"}]}"#,
+    ),
+    (
+        Endpoint::BatchEmbedContents,
+        r#"{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]},"outputDimensionality":8},{"content":{"parts":[{"text":"b"}]},"outputDimensionality":8}]}"#,
+    ),
+    (
+        Endpoint::GoogleCountTokens,
+        r#"{"generateContentRequest":{"model":"models/m","contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"responseMimeType":"application/json","responseSchema":{"anyOf":[{"type":"STRING"}]}}}}"#,
+    ),
 ];
 
 const ANSWERS: [(Wire, &str); 10] = [
@@ -114,7 +126,12 @@ const STREAMS: [(Wire, &str); 4] = [
 ];
 
 /// Answers that are no chat.
-const LISTS: [(Wire, Endpoint, &str); 8] = [
+const LISTS: [(Wire, Endpoint, &str); 9] = [
+    (
+        Wire::OpenAi,
+        Endpoint::BatchEmbedContents,
+        r#"{"object":"list","data":[{"embedding":[0.5],"index":0}],"usage":{"total_tokens":4}}"#,
+    ),
     (Wire::Gemini, Endpoint::Embeddings, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
     (Wire::Gemini, Endpoint::CohereEmbed, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
     (
@@ -171,8 +188,13 @@ const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
 const MODELS: [&str; 4] =
     ["m", "anthropic.claude-sonnet-4-5-v1:0", "global.anthropic.claude-opus-5-5", "amazon.nova-2-lite-v1:0"];
-const SURFACES: [Endpoint; 4] =
-    [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses, Endpoint::CohereChat];
+const SURFACES: [Endpoint; 5] = [
+    Endpoint::ChatCompletions,
+    Endpoint::Messages,
+    Endpoint::Responses,
+    Endpoint::CohereChat,
+    Endpoint::StreamGenerateContent,
+];
 const FACE: Face<'_> = Face { id: "i", model: "m", created: 1 };
 
 /// Changes a few bytes: another one, one more, one less, a piece twice, cut, or a word of JSON in its place.
@@ -229,9 +251,21 @@ fn no_request_makes_a_reader_or_writer_panic() {
     for case in 0..cases() {
         for (endpoint, text) in REQUESTS {
             let body = if case == 0 { text.as_bytes().to_vec() } else { spoilt(text, &mut rng) };
-            if endpoint == Endpoint::CountTokens {
-                let _ = claude::inbound::read_count(&body)
-                    .map(|request| crate::dialect::estimate::chat_tokens(&request));
+            if endpoint.is_googles() {
+                let _ = gemini::inbound::scan(&body, endpoint);
+                let renamed = gemini::inbound::renamed(&body, "m");
+                assert!(case > 0 || renamed.is_ok(), "{renamed:?}");
+                if let Ok(Some(renamed)) = renamed {
+                    is_json(&renamed, &body);
+                }
+            }
+            if endpoint.is_count() {
+                let read = match endpoint {
+                    Endpoint::CountTokens => claude::inbound::read_count(&body),
+                    _ => gemini::inbound::read_count(&body),
+                };
+                let counted = read.map(|request| crate::dialect::estimate::chat_tokens(&request));
+                assert!(case > 0 || counted.is_ok(), "{counted:?}");
                 continue;
             }
             for wire in WIRES.into_iter().filter(|wire| wire.serves(endpoint) && !wire.is_spoken_at(endpoint))

@@ -39,12 +39,13 @@ enum Reader {
 }
 
 enum Writer {
-    /// Both sides speak the same: that of this endpoint.
+    /// Both sides speak the same: what is said at this endpoint.
     Through(Endpoint),
     Chat(openai::chat::ChunkWriter),
     Messages(claude::inbound::EventWriter),
     Responses(openai::responses::EventWriter),
     Cohere(cohere::inbound::EventWriter),
+    Google(gemini::inbound::EventWriter),
 }
 
 /// What is known of a stream so far.
@@ -108,6 +109,7 @@ impl Writer {
             Endpoint::Messages => Self::Messages(claude::inbound::EventWriter::new(face)),
             Endpoint::Responses => Self::Responses(openai::responses::EventWriter::new(face)),
             Endpoint::CohereChat => Self::Cohere(cohere::inbound::EventWriter::new(face)),
+            endpoint if endpoint.is_googles() => Self::Google(gemini::inbound::EventWriter::new(face)),
             _ => Self::Chat(openai::chat::ChunkWriter::new(face, include_usage)),
         }
     }
@@ -119,6 +121,7 @@ impl Writer {
             Self::Messages(writer) => writer.write(piece, out),
             Self::Responses(writer) => writer.write(piece, out),
             Self::Cohere(writer) => writer.write(piece, out),
+            Self::Google(writer) => writer.write(piece, out),
         }
     }
 }
@@ -307,6 +310,9 @@ impl Filter {
                 Writer::Through(Endpoint::CohereChat) => {
                     cohere::inbound::write_error_event(&error.message, out);
                 }
+                Writer::Through(endpoint) if endpoint.is_googles() => {
+                    gemini::inbound::write_error_event(error, out);
+                }
                 Writer::Through(_) => {
                     out.extend_from_slice(b"event: error\ndata: ");
                     claude::inbound::write_provider_error(error, None, out);
@@ -345,17 +351,26 @@ mod tests {
             ..Answer::default()
         };
         let face = Face { id: "i", model: "m", created: 1 };
-        for endpoint in
-            [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses, Endpoint::CohereChat]
-        {
+        for endpoint in [
+            Endpoint::ChatCompletions,
+            Endpoint::Messages,
+            Endpoint::Responses,
+            Endpoint::CohereChat,
+            Endpoint::StreamGenerateContent,
+        ] {
             let mut out = Vec::new();
             write_whole(&answer, endpoint, &face, true, &mut out);
             let text = String::from_utf8(out).unwrap();
-            assert!(text.ends_with("\n\n") && text.contains("\"Hi\""), "{text}");
+            assert!(
+                text.ends_with(["\n\n", "\r\n\r\n"][usize::from(endpoint.is_googles())])
+                    && text.contains("\"Hi\""),
+                "{text}"
+            );
             let wire = match endpoint {
                 Endpoint::ChatCompletions => Wire::OpenAi,
                 Endpoint::Messages => Wire::Claude,
                 Endpoint::CohereChat => Wire::Cohere,
+                Endpoint::StreamGenerateContent => Wire::Gemini,
                 _ => continue,
             };
             let mut read = Other::new(wire, Endpoint::ChatCompletions, &face, true);

@@ -271,7 +271,7 @@ fn tools<'a>(definitions: Vec<Definition<'a>>, request: &mut Request<'a>) -> Res
         request.tools.push(Tool {
             name: required(tool.name, at.field("name"))?.0,
             description: tool.description.map(|Str(text)| text),
-            parameters: Some(required(tool.input_schema, at.field("input_schema"))?),
+            parameters: Some(Cow::Borrowed(required(tool.input_schema, at.field("input_schema"))?)),
             strict: tool.strict,
         });
         if let Some(examples) = tool.input_examples {
@@ -312,7 +312,7 @@ fn response_format<'a>(form: Form<'a>, at: &'static str) -> Result<ResponseForma
         let message = format!("{at}: there is no format '{}'. Use 'json_schema'.", form.kind);
         return Err(Refused { param: at.into(), message: message.into() });
     }
-    let schema = Some(required(form.schema, format_args!("{at}.schema"))?);
+    let schema = Some(Cow::Borrowed(required(form.schema, format_args!("{at}.schema"))?));
     Ok(ResponseFormat::JsonSchema { name: "answer".into(), description: None, schema, strict: Some(true) })
 }
 

@@ -11,6 +11,8 @@
 //!   nothing to switch off. Thinking without a bound is the highest effort that all have.
 //! - A `k` of 0 turns it off, as if it were not said.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -117,7 +119,7 @@ fn tools<'a>(definitions: Vec<Definition<'a>>) -> Result<Vec<Tool<'a>>, Refused>
         Ok(Tool {
             name: required(function.name, at.field("function").field("name"))?.0,
             description: function.description.map(|Str(text)| text),
-            parameters: function.parameters,
+            parameters: function.parameters.map(Cow::Borrowed),
             strict: None,
         })
     };
@@ -142,6 +144,7 @@ fn response_format(format: Format<'_>) -> Result<ResponseFormat<'_>, Refused> {
             .refuse("response_format: text follows no schema. Use the type 'json_object'."),
         ("json_object", None) => Ok(ResponseFormat::JsonObject),
         ("json_object", schema) => {
+            let schema = schema.map(Cow::Borrowed);
             Ok(ResponseFormat::JsonSchema { name: "answer".into(), description: None, schema, strict: None })
         }
         (other, _) => Path::new("response_format")

@@ -2,6 +2,7 @@
 //!
 //! Source: OpenAI API reference, "Create chat completion"; OpenRouter, "Reasoning tokens" (`reasoning`).
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde_json::value::RawValue;
@@ -212,7 +213,7 @@ fn read_function<'a>(
     Ok(Tool {
         name,
         description: function.description.map(|Str(text)| text),
-        parameters: function.parameters,
+        parameters: function.parameters.map(Cow::Borrowed),
         strict: function.strict,
     })
 }
@@ -272,7 +273,7 @@ fn read_format<'a>(
             Ok(ResponseFormat::JsonSchema {
                 name,
                 description: schema.description.map(|Str(text)| text),
-                schema: schema.schema,
+                schema: schema.schema.map(Cow::Borrowed),
                 strict: schema.strict,
             })
         }

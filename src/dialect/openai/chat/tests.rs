@@ -84,8 +84,18 @@ fn message() -> impl Strategy<Value = Message<'static>> {
 }
 
 fn tool() -> impl Strategy<Value = Tool<'static>> {
-    (word(), option::of(text()), option::of(raw()), option::of(any::<bool>()))
-        .prop_map(|(name, description, parameters, strict)| Tool { name, description, parameters, strict })
+    (
+        word(),
+        option::of(text()),
+        option::of(raw().prop_map(std::borrow::Cow::Borrowed)),
+        option::of(any::<bool>()),
+    )
+        .prop_map(|(name, description, parameters, strict)| Tool {
+            name,
+            description,
+            parameters,
+            strict,
+        })
 }
 
 fn tool_choice() -> impl Strategy<Value = ToolChoice<'static>> {
@@ -101,14 +111,18 @@ fn response_format() -> impl Strategy<Value = ResponseFormat<'static>> {
     prop_oneof![
         Just(ResponseFormat::Text),
         Just(ResponseFormat::JsonObject),
-        (word(), option::of(text()), option::of(raw()), option::of(any::<bool>())).prop_map(
-            |(name, description, schema, strict)| ResponseFormat::JsonSchema {
+        (
+            word(),
+            option::of(text()),
+            option::of(raw().prop_map(std::borrow::Cow::Borrowed)),
+            option::of(any::<bool>())
+        )
+            .prop_map(|(name, description, schema, strict)| ResponseFormat::JsonSchema {
                 name,
                 description,
                 schema,
                 strict
-            }
-        ),
+            }),
     ]
 }
 

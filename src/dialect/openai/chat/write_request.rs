@@ -252,7 +252,7 @@ fn write_tool(tool: &Tool<'_>, family: Family, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
     write_string(out, &tool.name);
     text("description", tool.description.as_deref(), out);
-    match tool.parameters {
+    match tool.parameters.as_deref() {
         // Mistral wants them of a function without any, too.
         None if family == Family::Mistral => out.extend_from_slice(b",\"parameters\":{}"),
         parameters => raw("parameters", parameters, out),
@@ -283,7 +283,7 @@ fn write_format(format: &ResponseFormat<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":");
             write_string(out, name);
             text("description", description.as_deref(), out);
-            raw("schema", *schema, out);
+            raw("schema", schema.as_deref(), out);
             flag("strict", *strict, out);
             out.extend_from_slice(b"}}");
         }

@@ -7,6 +7,8 @@
 //! the rest is of tools that are refused), `reasoning.summary`, and `max_tool_calls` (of those tools). An effort of
 //! `max` is read as `xhigh`.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -151,7 +153,7 @@ fn tools<'a>(definitions: Vec<Definition<'a>>, request: &mut Request<'a>) -> Res
         request.tools.push(Tool {
             name: required(tool.name, at.field("name"))?.0,
             description: tool.description.map(|Str(text)| text),
-            parameters: tool.parameters,
+            parameters: tool.parameters.map(Cow::Borrowed),
             strict: tool.strict,
         });
     }
@@ -201,7 +203,7 @@ fn response_format(form: Form<'_>) -> Result<ResponseFormat<'_>, Refused> {
         "json_schema" => ResponseFormat::JsonSchema {
             name: required(form.name, at.field("name"))?.0,
             description: form.description.map(|Str(text)| text),
-            schema: Some(required(form.schema, at.field("schema"))?),
+            schema: Some(Cow::Borrowed(required(form.schema, at.field("schema"))?)),
             strict: form.strict,
         },
         other => return at.refuse(format!("{at}: there is no format '{other}'.")),

@@ -116,8 +116,11 @@ fn parameters() {
     assert_eq!((request.user.as_deref(), request.parallel_tool_calls), (Some("u"), Some(false)));
     assert_eq!(request.reasoning_effort, Some(Effort::XHigh));
     assert_eq!(request.tool_choice, Some(ToolChoice::Function("f".into())));
-    let tools: Vec<_> =
-        request.tools.iter().map(|t| (&*t.name, t.parameters.map(RawValue::get), t.strict)).collect();
+    let tools: Vec<_> = request
+        .tools
+        .iter()
+        .map(|t| (&*t.name, t.parameters.as_deref().map(RawValue::get), t.strict))
+        .collect();
     assert_eq!(tools, [("f", Some(r#"{"type": "object"}"#), Some(true)), ("g", None, None)]);
     assert!(matches!(
         request.response_format,
