@@ -70,7 +70,7 @@ fn the_python_sdk_of_voyage_understands_the_simulator() {
 
 #[test]
 fn the_python_sdk_of_replicate_understands_the_simulator() {
-    drive("test_replicate.py", 8, true);
+    drive("test_replicate.py", 11, true);
 }
 
 #[test]

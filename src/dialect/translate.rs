@@ -57,7 +57,7 @@ impl Wire {
     }
 
     /// Whether such a provider streams in answer to a request. Replicate does in answer to another one, at an address
-    /// that its first answer tells.
+    /// that its first answer tells, and where it tells none the answer comes whole.
     #[must_use]
     pub fn streams(self) -> bool {
         self != Self::Replicate

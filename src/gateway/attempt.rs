@@ -1,6 +1,6 @@
 //! One attempt: the request written for the provider, sent over a pooled connection, up to the answer's head.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use coo_shards::{
     buf::Buf,
@@ -15,8 +15,8 @@ use coo_shards::{
 use http::{Method, StatusCode};
 
 use super::{
-    account::Account, balance::Outcome, events::Stream, failure, learn, poll, respond, shard::Shard,
-    translate::Prepared,
+    account::Account, balance::Outcome, events::Stream, failure, learn, poll, prediction::Prediction,
+    respond, shard::Shard, translate::Prepared,
 };
 use crate::{
     config::{
@@ -56,11 +56,17 @@ pub struct Answer<'a> {
     pub wire: Wire,
     /// The bytes of the head and what has come of the body, where that was read already.
     pub(super) read: Option<Box<(Vec<u8>, Vec<u8>)>>,
+    /// What this is the stream of, where that goes on without it.
+    pub(super) prediction: Option<Box<Prediction>>,
 }
 
 impl<'a> Answer<'a> {
-    fn new(connection: Pooled, head: ResponseHead, (upstream, wire): (&'a Upstream, Wire)) -> Self {
-        Self { connection, head, upstream, wire, read: None }
+    pub(super) fn new(
+        connection: Pooled,
+        head: ResponseHead,
+        (upstream, wire): (&'a Upstream, Wire),
+    ) -> Self {
+        Self { connection, head, upstream, wire, read: None, prediction: None }
     }
 
     /// The head's bytes, until [`Answer::begin_body`].
@@ -229,7 +235,7 @@ enum Denial {
 /// # Errors
 /// Why it failed; with the provider's answer, where there is one.
 pub async fn send<'a>(
-    shard: &Shard,
+    shard: &Rc<Shard>,
     outgoing: &Outgoing<'_, 'a>,
     model: &str,
     account: &mut Account,
@@ -263,7 +269,7 @@ pub async fn send<'a>(
                 let mut answer = Answer::new(connection, head, (outgoing.upstream, wire));
                 if answer.head.status.is_success() && wire == Wire::Replicate {
                     // On the heap: its waiting would burden every request's future.
-                    Box::pin(poll::until_over(shard, outgoing, &mut answer, account)).await?;
+                    answer = Box::pin(poll::until_over(shard, outgoing, answer, account)).await?;
                 }
                 let told = match answer.tells_in_body() {
                     // On the heap, as above.

@@ -211,7 +211,7 @@ pub(super) fn prepare<'r>(
             key.head_at(&gemini::model::path_embeddings(model)).into()
         }
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
-        Wire::Replicate => poll::head(shard, key, model, account).into(),
+        Wire::Replicate => poll::head(shard, key, model, facts.stream, account).into(),
     };
     let rules = Rules {
         drop: shard.balance.rules().drop_unsupported_params,
