@@ -70,7 +70,7 @@ impl Wire {
             Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses | Endpoint::CountTokens => {
                 self != Self::Voyage
             }
-            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
+            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Wire;
 use crate::dialect::{
+    bedrock,
     chat::{
         Losses, Malformed, Refused,
         fields::{self, Str},
@@ -141,12 +142,14 @@ pub fn request(
     let provider = match wire {
         Wire::Cohere => cohere::PROVIDER,
         Wire::Voyage => voyage::PROVIDER,
+        Wire::Bedrock => bedrock::PROVIDER,
         _ => "gemini",
     };
     let asked = read_request(body, provider)?;
     match wire {
         Wire::Cohere => cohere::embeddings::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
+        Wire::Bedrock => bedrock::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
             let texts: Vec<&str> = asked.inputs.iter().map(|Str(text)| text.as_ref()).collect();
             if is_vertex {
@@ -174,9 +177,10 @@ pub fn answer(
         Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?.write(model, wanted, out),
         Wire::Voyage => voyage::embeddings::read_answer(body)?.write(model, wanted, out),
         _ => {
-            let answer = match wanted.vertex {
-                true => vertex::embeddings::read_answer(body)?,
-                false => gemini::embeddings::read_embeddings(body)?,
+            let answer = match (wire, wanted.vertex) {
+                (Wire::Bedrock, _) => bedrock::embeddings::read_answer(body)?,
+                (_, true) => vertex::embeddings::read_answer(body)?,
+                (_, false) => gemini::embeddings::read_embeddings(body)?,
             };
             answer.write(model, wanted.base64, wanted.estimate, out)?;
             answer.prompt_tokens.unwrap_or(wanted.estimate)
@@ -298,6 +302,8 @@ mod tests {
             (Wire::Cohere, cohere, true, json!("AAAAPw=="), 4),
             (Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#, false, json!([1]), 7),
             (Wire::Voyage, voyage, false, json!([0.5, -1.0]), 4),
+            (Wire::Bedrock, r#"{"embedding":[0.5],"inputTextTokenCount":4}"#, true, json!("AAAAPw=="), 4),
+            (Wire::Bedrock, r#"{"embeddings":{"float":[[0.5,-1.0]]}}"#, false, json!([0.5, -1.0]), 7),
         ] {
             let mut out = Vec::new();
             let wanted = Wanted { base64, estimate: 7, ..Wanted::default() };
