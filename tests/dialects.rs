@@ -731,6 +731,101 @@ fn a_key_that_signs_is_told_from_what_it_may_not_do() {
     assert!(reply.status >= 500 && !reply.text().contains("the-token"), "{}", reply.text());
 }
 
+/// A provider of this type with these keys.
+fn keyed(provider: &Provider, kind: &str, keys: &str) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+llm_providers:
+  - {{id: p, type: {kind}, base_url: 'http://{at}/v1', api_keys: [{keys}]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+"
+        ),
+        &[],
+    )
+}
+
+/// How often a key was used.
+fn uses(provider: &Provider, key: &str) -> usize {
+    let key = format!("Bearer {key}");
+    provider.seen().iter().filter(|seen| seen.header("authorization").as_ref() == Some(&key)).count()
+}
+
+#[test]
+fn a_key_of_bedrocks_own_is_told_from_a_model_that_it_may_not_use() {
+    const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello!"}]}},"stopReason":"end_turn"}"#;
+    const DENIED: &str = "You don't have access to the model with the specified model ID.";
+    const UNPERMITTED: &str = "User: arn:aws:iam::1:user/BedrockAPIKey-a is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/m because no identity-based policy allows the bedrock:InvokeModel action";
+    const WRONG: &str = "Authentication failed: Please make sure your API Key is valid.";
+    const EXPIRED: &str = "Bearer Token has expired";
+    let provider = Provider::start(|seen, stream| {
+        let key = seen.header("authorization").unwrap();
+        let message = match key.strip_prefix("Bearer ABSK-").unwrap() {
+            "wrong" => WRONG,
+            "expired" => EXPIRED,
+            _ if seen.head.contains("/denied/") => DENIED,
+            _ if seen.head.contains("/unpermitted/") => UNPERMITTED,
+            _ => return respond(stream, ANSWER),
+        };
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        let name = "x-amzn-ErrorType: AccessDeniedException:http://internal.amazon.com/";
+        let length = body.len();
+        let head = format!("HTTP/1.1 403 Forbidden\r\n{name}\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).is_ok()
+    });
+    let gateway = keyed(&provider, "bedrock", "ABSK-1, ABSK-2");
+    for model in ["denied", "unpermitted"] {
+        for _ in 0..4 {
+            let reply = gateway.chat(&chat_body(&format!("p:{model}")));
+            let kind = &reply.json()["error"]["type"];
+            assert_eq!((reply.status, kind), (403, &"permission_error".into()), "{}", reply.text());
+        }
+    }
+    assert_eq!((uses(&provider, "ABSK-1"), uses(&provider, "ABSK-2")), (4, 4), "both go on");
+    let gateway = keyed(&provider, "bedrock", "ABSK-wrong, ABSK-expired, ABSK-3");
+    for _ in 0..6 {
+        let reply = gateway.chat(&chat_body("p:m"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!((uses(&provider, "ABSK-wrong"), uses(&provider, "ABSK-expired")), (1, 1), "they are out");
+    let alone = keyed(&provider, "bedrock", "ABSK-wrong").chat(&chat_body("p:m"));
+    assert_eq!((alone.status, alone.error_code().as_str()), (502, "upstream_auth_rejected"));
+}
+
+#[test]
+fn a_key_that_xai_does_not_know_is_taken_out() {
+    const WRONG: &str = r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: sk***am. You can obtain an API key from https://console.x.ai."}"#;
+    const OTHER: &str = r#"{"code":"Client specified an invalid argument","error":"Argument not supported on this model: presencePenalty"}"#;
+    let provider = Provider::start(|seen, stream| match seen.header("authorization").as_deref() {
+        Some("Bearer xai-1" | "Bearer xai-2") if seen.body.ends_with(b"\"other\"}") => {
+            error(stream, 400, OTHER)
+        }
+        Some("Bearer xai-1" | "Bearer xai-2") => respond(stream, COMPLETION),
+        _ if seen.connection % 2 == 0 => error(stream, 400, WRONG),
+        _ => late_error(stream, 400, WRONG),
+    });
+    let gateway = keyed(&provider, "grok", "xai-wrong, xai-1");
+    for _ in 0..6 {
+        let reply = gateway.chat(&chat_body("p:grok-4"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!(uses(&provider, "xai-wrong"), 1, "it is out");
+    let alone = keyed(&provider, "grok", "xai-alone").chat(&chat_body("p:grok-4"));
+    assert_eq!((alone.status, alone.error_code().as_str()), (502, "upstream_auth_rejected"));
+    assert!(!alone.text().contains("sk***am"), "{}", alone.text());
+    // What else is a 400 is the client's, and passed on as it is; so is all that is one of others.
+    let gateway = keyed(&provider, "grok", "xai-1, xai-2");
+    let body = chat_body("p:grok-4").replace("}]}", "}],\"user\":\"other\"}");
+    for _ in 0..4 {
+        let reply = gateway.chat(&body);
+        assert_eq!((reply.status, reply.text()), (400, OTHER.to_owned()));
+    }
+    assert_eq!(uses(&provider, "xai-2"), 2);
+    let other = keyed(&provider, "together", "t-1").chat(&chat_body("p:m"));
+    assert_eq!((other.status, other.text()), (400, WRONG.to_owned()));
+}
+
 /// Those of OpenAI's family that have ways of their own, at the same place.
 fn family(provider: &Provider) -> Gateway {
     let at = provider.at();

@@ -79,7 +79,7 @@ pub fn wire(kind: ProviderType, model: &str) -> Wire {
 }
 
 /// In whose ways a provider of this type speaks OpenAI's dialect. Of others nothing is known that must be minded.
-fn family(kind: ProviderType) -> Family {
+pub(super) fn family(kind: ProviderType) -> Family {
     match kind {
         ProviderType::Mistral => Family::Mistral,
         ProviderType::Grok => Family::Grok,

@@ -1,13 +1,14 @@
 //! What those who speak OpenAI's dialect do each in its own way, where they are asked.
 //!
 //! Source: Mistral, "Chat Completion" and "Reasoning", and the checks of its `mistral-common` (ids of calls, the order
-//! of messages); xAI, "Reasoning" (what its models refuse); OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks
+//! of messages); xAI, "Reasoning" (what its models refuse), and what its API answers to a wrong key; OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks
 //! and Together, "Chat completions" (`top_k`).
 
 use std::borrow::Cow;
 
 use coo_shards::budget::home::fnv1a;
 
+use super::error::read_error;
 use crate::dialect::chat::Effort;
 
 /// Whose ways.
@@ -115,6 +116,14 @@ impl Family {
         }
         Cow::Owned(made)
     }
+}
+
+/// Whether a 400 says that the key is not known, as xAI's does: "Incorrect API key provided: sk***am. You can obtain an
+/// API key from https://console.x.ai.", which it has also sent with its spaces escaped.
+#[must_use]
+pub fn refuses_key(body: &[u8]) -> bool {
+    let said = read_error(400, body).message;
+    ["Incorrect API key", "Incorrect%20API%20key"].iter().any(|words| said.starts_with(words))
 }
 
 #[cfg(test)]

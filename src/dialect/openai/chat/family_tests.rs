@@ -223,3 +223,17 @@ fn a_conversation_as_mistral_takes_it() {
         assert_eq!(got["messages"], wanted);
     }
 }
+
+#[test]
+fn a_wrong_key_of_xais_is_known_by_its_words() {
+    for (error, wrong) in [
+        ("Incorrect API key provided: sk***am. You can obtain an API key from https://console.x.ai.", true),
+        ("Incorrect%20API%20key%20provided:%20ba***na.", true),
+        ("Argument not supported on this model: presencePenalty", false),
+        ("The tool said: Incorrect API key provided", false),
+    ] {
+        let body = json!({"code": "Client specified an invalid argument", "error": error}).to_string();
+        assert_eq!(refuses_key(body.as_bytes()), wrong, "{error}");
+    }
+    assert!(!refuses_key(b"") && !refuses_key(b"<html>"));
+}
