@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use coo_shards::budget::home::fnv1a;
 
 use super::error::read_error;
-use crate::dialect::chat::Effort;
+use crate::dialect::chat::{Effort, Losses, Message, Refused};
 
 /// Whose ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +98,43 @@ impl Family {
             Self::Grok => Some(three),
             _ => Effort::NAMES.iter().find(|(_, known)| *known == effort).map(|(name, _)| *name),
         }
+    }
+
+    /// The messages in the order that they are sent in, each with its place in the request. Mistral refuses instructions
+    /// behind an answer or a function's result ("Unexpected role 'system' after role 'assistant'"): these go to the front,
+    /// behind those that are there. So they stay instructions, as with providers that have one place for all of them.
+    ///
+    /// # Errors
+    /// Where an answer that was over would be the last message then, and be gone on with.
+    pub(super) fn ordered<'m, 'r>(
+        self,
+        messages: &'m [Message<'r>],
+    ) -> Result<Vec<(usize, &'m Message<'r>)>, Refused> {
+        let all = messages.iter().enumerate();
+        if self != Self::Mistral {
+            return Ok(all.collect());
+        }
+        let first = messages.iter().take_while(|message| matches!(message, Message::System(_))).count();
+        let mut before: Option<&Message<'_>> = None;
+        let (late, mut ordered): (Vec<_>, Vec<_>) = all.partition(|(_, message)| {
+            let is_late = matches!(message, Message::System(_))
+                && matches!(before, Some(Message::Assistant(_) | Message::Tool { .. }));
+            if !is_late {
+                before = Some(*message);
+            }
+            is_late
+        });
+        if let (Some((index, _)), Some(Message::Assistant(_))) = (late.last(), before)
+            && index + 1 == messages.len()
+        {
+            return Losses::refuse(
+                format!("messages[{index}]"),
+                "The provider of this model (mistral) takes no instructions behind an answer where nothing follows: \
+                 put them in front, or into a message of the user.",
+            );
+        }
+        ordered.splice(first..first, late);
+        Ok(ordered)
     }
 
     /// The id of a call as it may be sent. The same id makes the same one, so that a result finds its call.

@@ -237,3 +237,45 @@ fn a_wrong_key_of_xais_is_known_by_its_words() {
     }
     assert!(!refuses_key(b"") && !refuses_key(b"<html>"));
 }
+
+#[test]
+fn instructions_that_mistral_would_refuse_go_to_the_front() {
+    let system = |text: &'static str| Message::System(vec![Part::Text(text.into())]);
+    let result = || tool("aB3xK9mP2", vec![Part::Text("r".into())]);
+    let roles = |family, messages: Vec<Message<'static>>| -> Result<Vec<String>, Refused> {
+        let request = Request { messages, ..Request::default() };
+        let got = written(&request, &target(family, "m"), &mut Losses::new(true))?;
+        let said =
+            |one: &Value| format!("{} {}", one["role"].as_str().unwrap(), one["content"].as_str().unwrap());
+        Ok(got["messages"].as_array().unwrap().iter().map(said).collect())
+    };
+    let talk = || {
+        let late = [system("b"), system("c"), user("d"), system("e"), result(), system("f"), user("g")];
+        [vec![system("a"), user("Hi"), said("Yes.")], late.into()].concat()
+    };
+    assert_eq!(
+        roles(Family::Mistral, talk()).unwrap(),
+        [
+            "system a",
+            "system b",
+            "system c",
+            "system f",
+            "user Hi",
+            "assistant Yes.",
+            "user d",
+            "system e",
+            "tool r",
+            "assistant OK.",
+            "user g",
+        ]
+    );
+    let kept = ["a", "Hi", "Yes.", "b", "c", "d", "e", "r", "f", "g"];
+    let others = roles(Family::OpenAi, talk()).unwrap();
+    assert!(others.iter().zip(kept).all(|(one, text)| one.ends_with(text)), "{others:?}");
+    // Of what ends with them an answer would be gone on with that was over; a result is answered.
+    let ends = || vec![user("Hi"), said("Yes."), system("b")];
+    assert_eq!(roles(Family::Mistral, ends()).unwrap_err().param, "messages[2]");
+    assert_eq!(roles(Family::OpenAi, ends()).unwrap().len(), 3);
+    let ends = vec![user("Hi"), result(), system("b")];
+    assert_eq!(roles(Family::Mistral, ends).unwrap(), ["system b", "user Hi", "tool r"]);
+}
