@@ -264,8 +264,12 @@ fn a_stream_that_fails_at_once_is_tried_elsewhere_and_one_that_fails_later_says_
         respond(stream, &begun)
     });
     let gateway = replicate(&provider, &broken, "model_aliases: {m: ['replicate:meta/llama', 'other:m']}");
-    let reply = gateway.chat(&stream_body("m"));
-    assert_eq!((reply.status, reply.header("x-coo-provider")), (200, Some("other")), "{}", reply.text());
+    // They take turns.
+    for _ in 0..2 {
+        let reply = gateway.chat(&stream_body("m"));
+        assert_eq!((reply.status, reply.header("x-coo-provider")), (200, Some("other")), "{}", reply.text());
+    }
+    assert_eq!(broken.seen().len(), 1);
     let alone = gateway.chat(&stream_body("replicate:meta/llama"));
     assert!(alone.text().contains("CUDA out of memory"), "{}", alone.text());
     // It is over, and there is nothing to cancel.
@@ -333,4 +337,33 @@ fn a_prediction_is_canceled_when_its_client_leaves() {
     eventually("it is asked for", || slow.seen().len() > 1);
     drop(client);
     eventually("it is canceled", || canceled(&slow));
+}
+
+#[test]
+fn a_stream_that_is_late_is_overtaken_and_its_prediction_canceled() {
+    let silent = Provider::start(|_, stream| {
+        stream_head(stream);
+        // Until the gateway hangs up.
+        let _ = stream.read(&mut [0; 1]);
+        false
+    });
+    let begun = begun(&format!("http://{}/v1/files/a", silent.at()));
+    let provider = Provider::start(move |seen, stream| {
+        if seen.head.contains("/other/") {
+            stream_head(stream);
+            return write_chunk(stream, &delta("Hi")) && write_chunk(stream, DONE) && write_end(stream);
+        }
+        respond(stream, &begun)
+    });
+    let more = "model_aliases: {m: ['replicate:meta/llama', 'other:m']}\npolicy: {hedge: 200ms}";
+    let gateway = replicate(&provider, &silent, more);
+    // They take turns.
+    for _ in 0..2 {
+        let reply = gateway.chat(&stream_body("m"));
+        assert_eq!((reply.status, reply.header("x-coo-provider")), (200, Some("other")), "{}", reply.text());
+    }
+    assert_eq!(silent.seen().len(), 1);
+    eventually("it is canceled", || {
+        asked_after(&provider).iter().any(|line| line == "POST /v1/predictions/abc123/cancel HTTP/1.1")
+    });
 }

@@ -1,8 +1,8 @@
 //! What those who speak OpenAI's dialect do each in its own way, where they are asked.
 //!
 //! Source: Mistral, "Chat Completion" and "Reasoning", and the checks of its `mistral-common` (ids of calls, the order
-//! of messages); xAI, "Reasoning" (what its models refuse), and what its API answers to a wrong key; OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks
-//! and Together, "Chat completions" (`top_k`).
+//! of messages); xAI, "Reasoning" (what its models refuse), and what its API answers to a wrong key; OpenRouter,
+//! "Reasoning tokens" and "Parameters"; Fireworks and Together, "Chat completions" (`top_k`).
 
 use std::borrow::Cow;
 
