@@ -714,103 +714,6 @@ fn what_is_wrong_with_a_form_is_said() {
     assert!(provider.seen().is_empty());
 }
 
-const PREDICTION: &str = r#"{"id":"abc123","model":"meta/llama","status":"STATUS","output":OUTPUT,"error":ERROR,"metrics":{"input_token_count":9,"output_token_count":3},"urls":{"get":"https://api.replicate.com/v1/predictions/abc123"}}"#;
-
-fn prediction(status: &str) -> String {
-    let (output, error) = match status {
-        "succeeded" => (r#"["Hel","lo!"]"#, "null"),
-        "failed" => ("null", r#""CUDA out of memory""#),
-        _ => ("null", "null"),
-    };
-    PREDICTION.replace("STATUS", status).replace("OUTPUT", output).replace("ERROR", error)
-}
-
-fn replicate(provider: &Provider) -> Gateway {
-    let at = provider.at();
-    Gateway::from_config(
-        &format!(
-            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
-logging: {{access: {{enabled: true, path: FOLDER/access.log}}}}
-llm_providers:
-  - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [r8-upstream]}}
-api_keys: [{{id: tester, key: {KEY}}}]
-policy: {{retry: {{max_attempts: 1}}}}
-"
-        ),
-        &[],
-    )
-}
-
-#[test]
-fn a_prediction_is_asked_for_until_it_is_over() {
-    let provider = Provider::start(|seen, stream| {
-        let status = match seen.nth {
-            0 => "starting",
-            1 => "processing",
-            _ => "succeeded",
-        };
-        respond(stream, &prediction(status))
-    });
-    let gateway = replicate(&provider);
-    let reply = gateway.chat(&chat_body("replicate:meta/llama"));
-    let answer = reply.json();
-    assert_eq!(
-        (reply.status, &answer["choices"][0]["message"]["content"]),
-        (200, &"Hello!".into()),
-        "{}",
-        reply.text()
-    );
-    assert_eq!(
-        (&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]),
-        (&9.into(), &3.into())
-    );
-    let seen = provider.seen();
-    assert_eq!(seen.len(), 3);
-    assert!(
-        seen[0].head.starts_with("POST /v1/models/meta/llama/predictions HTTP/1.1\r\n"),
-        "{}",
-        seen[0].head
-    );
-    assert!(seen[0].header("prefer").unwrap().starts_with("wait="), "{}", seen[0].head);
-    assert_eq!(seen[0].header("authorization").as_deref(), Some("Bearer r8-upstream"));
-    assert_eq!(seen[0].json(), serde_json::json!({"input": {"prompt": "hi"}}));
-    for get in &seen[1..] {
-        assert!(get.head.starts_with("GET /v1/predictions/abc123 HTTP/1.1\r\n"), "{}", get.head);
-        assert_eq!(get.header("authorization").as_deref(), Some("Bearer r8-upstream"));
-    }
-    assert_eq!(gateway.metric("coo_llm_tokens_total", &["type=\"output\""]), 3.0);
-}
-
-#[test]
-fn a_prediction_that_came_whole_is_streamed_to_who_asks_for_that() {
-    let provider = Provider::start(|_, stream| respond(stream, &prediction("succeeded")));
-    let gateway = replicate(&provider);
-    let reply = gateway.chat(&stream_body("replicate:meta/llama"));
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")));
-    assert_eq!(reply.head.to_ascii_lowercase().matches("content-type:").count(), 1, "{}", reply.head);
-    let text = reply.text();
-    assert!(text.contains("\"content\":\"Hello!\"") && text.ends_with("data: [DONE]\n\n"), "{text}");
-    assert!(!text.contains("\"usage\":{"), "nobody asked for it: {text}");
-}
-
-#[test]
-fn a_prediction_that_failed_is_an_error() {
-    let provider = Provider::start(|_, stream| respond(stream, &prediction("failed")));
-    let gateway = replicate(&provider);
-    for body in [chat_body("replicate:meta/llama"), stream_body("replicate:meta/llama")] {
-        let reply = gateway.chat(&body);
-        assert_eq!(
-            (reply.status, &reply.json()["error"]["type"]),
-            (502, &"server_error".into()),
-            "{}",
-            reply.text()
-        );
-        assert!(reply.text().contains("CUDA out of memory"), "{}", reply.text());
-    }
-    let named = gateway.chat(&chat_body("replicate:llama"));
-    assert_eq!((named.status, &named.json()["error"]["param"]), (400, &"model".into()), "{}", named.text());
-}
-
 /// An event of Bedrock's stream in its binary framing.
 fn frame(name: &str, payload: &str) -> Vec<u8> {
     let sum = |bytes: &[u8]| {
@@ -931,6 +834,101 @@ fn a_key_that_signs_is_told_from_what_it_may_not_do() {
     }
     let reply = ask("bedrock:InvalidSignatureException");
     assert!(reply.status >= 500 && !reply.text().contains("the-token"), "{}", reply.text());
+}
+
+/// A provider of this type with these keys.
+fn keyed(provider: &Provider, kind: &str, keys: &str) -> Gateway {
+    let at = provider.at();
+    Gateway::from_config(
+        &format!(
+            "server: {{listen: '127.0.0.1:0', worker_threads: 1}}
+llm_providers:
+  - {{id: p, type: {kind}, base_url: 'http://{at}/v1', api_keys: [{keys}]}}
+api_keys: [{{id: tester, key: {KEY}}}]
+"
+        ),
+        &[],
+    )
+}
+
+/// How often a key was used.
+fn uses(provider: &Provider, key: &str) -> usize {
+    let key = format!("Bearer {key}");
+    provider.seen().iter().filter(|seen| seen.header("authorization").as_ref() == Some(&key)).count()
+}
+
+#[test]
+fn a_key_of_bedrocks_own_is_told_from_a_model_that_it_may_not_use() {
+    const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello!"}]}},"stopReason":"end_turn"}"#;
+    const DENIED: &str = "You don't have access to the model with the specified model ID.";
+    const UNPERMITTED: &str = "User: arn:aws:iam::1:user/BedrockAPIKey-a is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/m because no identity-based policy allows the bedrock:InvokeModel action";
+    const WRONG: &str = "Authentication failed: Please make sure your API Key is valid.";
+    const EXPIRED: &str = "Bearer Token has expired";
+    let provider = Provider::start(|seen, stream| {
+        let key = seen.header("authorization").unwrap();
+        let message = match key.strip_prefix("Bearer ABSK-").unwrap() {
+            "wrong" => WRONG,
+            "expired" => EXPIRED,
+            _ if seen.head.contains("/denied/") => DENIED,
+            _ if seen.head.contains("/unpermitted/") => UNPERMITTED,
+            _ => return respond(stream, ANSWER),
+        };
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        let name = "x-amzn-ErrorType: AccessDeniedException:http://internal.amazon.com/";
+        let length = body.len();
+        let head = format!("HTTP/1.1 403 Forbidden\r\n{name}\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).is_ok()
+    });
+    let gateway = keyed(&provider, "bedrock", "ABSK-1, ABSK-2");
+    for model in ["denied", "unpermitted"] {
+        for _ in 0..4 {
+            let reply = gateway.chat(&chat_body(&format!("p:{model}")));
+            let kind = &reply.json()["error"]["type"];
+            assert_eq!((reply.status, kind), (403, &"permission_error".into()), "{}", reply.text());
+        }
+    }
+    assert_eq!((uses(&provider, "ABSK-1"), uses(&provider, "ABSK-2")), (4, 4), "both go on");
+    let gateway = keyed(&provider, "bedrock", "ABSK-wrong, ABSK-expired, ABSK-3");
+    for _ in 0..6 {
+        let reply = gateway.chat(&chat_body("p:m"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!((uses(&provider, "ABSK-wrong"), uses(&provider, "ABSK-expired")), (1, 1), "they are out");
+    let alone = keyed(&provider, "bedrock", "ABSK-wrong").chat(&chat_body("p:m"));
+    assert_eq!((alone.status, alone.error_code().as_str()), (502, "upstream_auth_rejected"));
+}
+
+#[test]
+fn a_key_that_xai_does_not_know_is_taken_out() {
+    const WRONG: &str = r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: sk***am. You can obtain an API key from https://console.x.ai."}"#;
+    const OTHER: &str = r#"{"code":"Client specified an invalid argument","error":"Argument not supported on this model: presencePenalty"}"#;
+    let provider = Provider::start(|seen, stream| match seen.header("authorization").as_deref() {
+        Some("Bearer xai-1" | "Bearer xai-2") if seen.body.ends_with(b"\"other\"}") => {
+            error(stream, 400, OTHER)
+        }
+        Some("Bearer xai-1" | "Bearer xai-2") => respond(stream, COMPLETION),
+        _ if seen.connection % 2 == 0 => error(stream, 400, WRONG),
+        _ => late_error(stream, 400, WRONG),
+    });
+    let gateway = keyed(&provider, "grok", "xai-wrong, xai-1");
+    for _ in 0..6 {
+        let reply = gateway.chat(&chat_body("p:grok-4"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!(uses(&provider, "xai-wrong"), 1, "it is out");
+    let alone = keyed(&provider, "grok", "xai-alone").chat(&chat_body("p:grok-4"));
+    assert_eq!((alone.status, alone.error_code().as_str()), (502, "upstream_auth_rejected"));
+    assert!(!alone.text().contains("sk***am"), "{}", alone.text());
+    // What else is a 400 is the client's, and passed on as it is; so is all that is one of others.
+    let gateway = keyed(&provider, "grok", "xai-1, xai-2");
+    let body = chat_body("p:grok-4").replace("}]}", "}],\"user\":\"other\"}");
+    for _ in 0..4 {
+        let reply = gateway.chat(&body);
+        assert_eq!((reply.status, reply.text()), (400, OTHER.to_owned()));
+    }
+    assert_eq!(uses(&provider, "xai-2"), 2);
+    let other = keyed(&provider, "together", "t-1").chat(&chat_body("p:m"));
+    assert_eq!((other.status, other.text()), (400, WRONG.to_owned()));
 }
 
 /// Those of OpenAI's family that have ways of their own, at the same place.
@@ -1211,7 +1209,7 @@ fn googles_clients_get_googles_errors_counts_and_models() {
     assert_eq!(elsewhere.status, 401);
     let strict = r#"{"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{"topK":4}}"#;
     let refused = post(&gateway, &chat("openai:m"), &key, strict);
-    assert_eq!(refused.json()["error"]["details"][0]["fieldViolations"][0]["field"], "top_k");
+    assert_eq!(refused.json()["error"]["details"][0]["fieldViolations"][0]["field"], "generationConfig.topK");
     let counted = post(&gateway, "/v1beta/models/openai:m:countTokens", &key, body);
     let count = counted.json()["totalTokens"].as_u64().unwrap();
     assert!((8..30).contains(&count), "{count}");

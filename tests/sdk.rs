@@ -96,7 +96,7 @@ llm_providers:
   - {{id: gemini, type: gemini, base_url: 'http://{at}/v1beta', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: cohere, type: cohere, base_url: 'http://{at}/v2', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: voyage, type: voyage, base_url: 'http://{at}/voyage/v1', api_keys: [sk-upstream-key-0000000001]}}
-  - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', stream_base_url: 'http://{at}', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: azure, type: azure, base_url: 'http://{at}', api_version: 2024-10-21, api_keys: [sk-upstream-key-0000000001]}}
   - {{id: vertex, type: vertex, base_url: 'http://{at}', credentials: '{account}'}}
   - {{id: bedrock, type: bedrock, base_url: 'http://{at}', region: us-east-1, api_keys: ['{signs}']}}

@@ -70,7 +70,7 @@ fn the_python_sdk_of_voyage_understands_the_simulator() {
 
 #[test]
 fn the_python_sdk_of_replicate_understands_the_simulator() {
-    drive("test_replicate.py", 8, true);
+    drive("test_replicate.py", 11, true);
 }
 
 #[test]
@@ -85,5 +85,5 @@ fn the_python_sdks_for_vertex_understand_the_simulator() {
 
 #[test]
 fn the_python_sdk_of_amazon_understands_the_simulator() {
-    drive("test_bedrock.py", 15, true);
+    drive("test_bedrock.py", 18, true);
 }

@@ -19,12 +19,20 @@ const MODELS: [&str; 4] = [
     "amazon.nova-2-lite-v1:0",
 ];
 
+const EMBEDDERS: [&str; 3] = ["cohere.embed-v4:0", "amazon.titan-embed-text-v2:0", "cohere.embed-english-v3"];
+
 /// A chat, to every provider.
 pub fn request(endpoint: Endpoint, body: &[u8]) {
-    pass_on(endpoint, body);
-    if endpoint == Endpoint::Messages
-        && let Ok(counted) = claude::inbound::read_count(body)
-    {
+    match endpoint.is_googles() {
+        true => rename(endpoint, body),
+        false => pass_on(endpoint, body),
+    }
+    let counted = match endpoint {
+        Endpoint::Messages => claude::inbound::read_count(body).ok(),
+        Endpoint::GenerateContent => gemini::inbound::read_count(body).ok(),
+        _ => None,
+    };
+    if let Some(counted) = counted {
         estimate::chat_tokens(&counted);
     }
     if let Ok(chat) = translate::chat(endpoint, body) {
@@ -33,11 +41,24 @@ pub fn request(endpoint: Endpoint, body: &[u8]) {
     }
 }
 
-/// Embeddings, then ranks.
+/// Embeddings and ranks, of all clients.
 pub fn vectors(body: &[u8]) {
-    for endpoint in [Endpoint::Embeddings, Endpoint::Rerank] {
+    for endpoint in [Endpoint::Embeddings, Endpoint::Rerank, Endpoint::CohereEmbed, Endpoint::CohereRerank] {
         pass_on(endpoint, body);
         write(endpoint, None, body);
+    }
+    for endpoint in [Endpoint::EmbedContent, Endpoint::BatchEmbedContents] {
+        rename(endpoint, body);
+        write(endpoint, None, body);
+    }
+}
+
+/// The path of a request of Google's clients, which has the model in it.
+pub fn path(data: &[u8]) {
+    if let Ok(path) = std::str::from_utf8(data)
+        && let Some((_, model)) = gemini::inbound::target::read(path)
+    {
+        gemini::model::path_to(&model, Endpoint::GenerateContent);
     }
 }
 
@@ -70,6 +91,14 @@ fn pass_on(endpoint: Endpoint, body: &[u8]) {
     }
 }
 
+/// As it is, but for the model where it is named once more.
+fn rename(endpoint: Endpoint, body: &[u8]) {
+    let _ = gemini::inbound::scan(body, endpoint);
+    if let Ok(Some(renamed)) = gemini::inbound::renamed(body, "another") {
+        must_be_json(&renamed);
+    }
+}
+
 fn write(endpoint: Endpoint, chat: Option<&Request<'_>>, body: &[u8]) {
     let pick = chosen(body, 60);
     for wire in WIRES.into_iter().filter(|wire| wire.serves(endpoint) && !wire.is_spoken_at(endpoint)) {
@@ -83,7 +112,10 @@ fn write(endpoint: Endpoint, chat: Option<&Request<'_>>, body: &[u8]) {
             vertex: pick % 3 == 1 && wire != Wire::OpenAi,
         };
         let mut out = Vec::new();
-        let model = MODELS[pick % MODELS.len()];
+        let model = match endpoint.operation() {
+            Endpoint::Embeddings => EMBEDDERS[pick % EMBEDDERS.len()],
+            _ => MODELS[pick % MODELS.len()],
+        };
         if translate::request((endpoint, chat), body, wire, model, rules, &mut out).is_ok() {
             must_be_json(&out);
         }

@@ -16,7 +16,22 @@ use crate::{Endpoint, FACE, Wire, chosen, must_be_json};
 /// What is known of a stream that is not what its dialect says.
 const MALFORMED: &str = "malformed";
 
-const CHATS: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
+const CHATS: [Endpoint; 5] = [
+    Endpoint::ChatCompletions,
+    Endpoint::Messages,
+    Endpoint::Responses,
+    Endpoint::CohereChat,
+    Endpoint::StreamGenerateContent,
+];
+
+/// Lists of vectors and of ranks.
+const LISTS: [Endpoint; 5] = [
+    Endpoint::Embeddings,
+    Endpoint::Rerank,
+    Endpoint::CohereEmbed,
+    Endpoint::CohereRerank,
+    Endpoint::BatchEmbedContents,
+];
 
 /// An answer, an error and a stream of a chat, and a list of embeddings or ranks.
 pub fn answer(wire: Wire, data: &[u8]) {
@@ -26,11 +41,13 @@ pub fn answer(wire: Wire, data: &[u8]) {
         whole(wire, data, endpoint, &Wanted { events: pick % 4 == 0, ..Wanted::default() });
         stream(wire, data, endpoint);
     }
-    for endpoint in [Endpoint::Embeddings, Endpoint::Rerank].into_iter().filter(|list| wire.serves(*list)) {
+    for endpoint in LISTS.into_iter().filter(|list| wire.serves(*list) && !wire.is_spoken_at(*list)) {
         let wanted = Wanted {
             base64: pick % 2 == 0,
             vertex: pick % 3 == 0 && wire == Wire::Gemini,
             as_voyage: pick % 4 < 2,
+            as_cohere: matches!(endpoint, Endpoint::CohereEmbed | Endpoint::CohereRerank),
+            vectors: "float",
             documents: vec!["d".into()],
             ..Wanted::default()
         };
@@ -140,13 +157,14 @@ fn streamed(mut filter: Filter, parts: &[&[u8]]) -> (Vec<u8>, String) {
 
 /// As the gateway watches an answer that it passes on: whole, and cut in two.
 fn scan_usage(data: &[u8]) {
-    let scan = |parts: &[&[u8]]| {
-        let mut scanner = UsageScanner::new();
+    let scan = |mut scanner: UsageScanner, parts: &[&[u8]]| {
         parts.iter().for_each(|part| scanner.feed(part));
         scanner.finish()
     };
     let (head, tail) = data.split_at(chosen(data, data.len() + 1));
-    assert_eq!(scan(&[data]), scan(&[head, tail]));
+    for new in [UsageScanner::new, UsageScanner::googles, UsageScanner::of_meta] {
+        assert_eq!(scan(new(), &[data]), scan(new(), &[head, tail]));
+    }
     // Rate limits as header fields: a line each.
     let lines = data.split(|byte| *byte == b'\n').filter_map(|line| {
         let at = line.iter().position(|byte| *byte == b':')?;

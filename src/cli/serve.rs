@@ -228,11 +228,10 @@ fn listeners(config: &Config, shards: usize) -> Result<Vec<Vec<TcpListener>>, St
 fn origins(config: &Config, snapshot: &Snapshot) -> Result<Vec<Origin>, String> {
     let mut client_tls = None;
     snapshot
-        .providers
-        .iter()
-        .map(|upstream| {
-            let url = &upstream.base_url;
-            let tls = if upstream.is_tls() {
+        .origins()
+        .map(|origin| {
+            let (upstream, url) = (origin.upstream, origin.url);
+            let tls = if origin.is_tls() {
                 if client_tls.is_none() {
                     let loaded = tls::client_config(config.upstream.ca_file.as_deref());
                     client_tls = Some(loaded.map_err(|error| error.to_string())?);
@@ -244,7 +243,7 @@ fn origins(config: &Config, snapshot: &Snapshot) -> Result<Vec<Origin>, String> 
                 None
             };
             // Names are resolved by the control plane; an address needs no resolving.
-            let mut addresses = upstream.addresses.clone();
+            let mut addresses = origin.addresses.to_vec();
             if addresses.is_empty() {
                 addresses.extend(url.host.parse().ok().map(|ip| std::net::SocketAddr::new(ip, url.port)));
             }

@@ -36,7 +36,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
                           "min_idle_conns", "max_idle_conns", "conn_max_lifetime", "max_memory_gb",
                           "table_usage", "table_cache", "table_history", "mode", "master_name",
                           "tls", "ca_file", "username", "on_outage", "sync_interval", "prefix"]),
-    ("llm_providers[]", &["id", "name", "type", "enabled", "api_keys", "base_url", "addresses",
+    ("llm_providers[]", &["id", "name", "type", "enabled", "api_keys", "base_url", "stream_base_url", "addresses",
                           "api_version", "project", "location", "credentials",
                           "model", "models", "headers", "organization", "region", "pricing",
                           "limits"]),

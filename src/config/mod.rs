@@ -31,6 +31,7 @@ mod load;
 pub mod models;
 mod money;
 mod notices;
+mod origins;
 mod policy;
 pub mod prices;
 mod provider;
@@ -56,6 +57,7 @@ pub use diagnostic::{Diagnostic, Failed, Severity, Snippet};
 pub use load::{Env, Loaded, NotFound, ProcessEnv, find, load_file, load_str};
 pub use money::{MicroUsd, MicroUsdPerMillion};
 pub use notices::Notice;
+pub use origins::{Origin, StreamHost};
 pub use policy::{
     Algorithm, Fallback, Hedge, HybridWeights, KeyRotation, Policy, Priority, ResponseCache, Retry,
     SemanticCache, Strategy, TokenReserve, Urgency,

@@ -86,6 +86,12 @@ pub(super) fn collect(root: &Node, config: &Config) -> Vec<Notice> {
             );
             out.push(notice("llm_providers", 0, message));
         }
+        if let Some(url) = provider.stream_url.as_ref().filter(|url| url.scheme == Scheme::Http) {
+            let message = format!(
+                "streams of provider `{id}` are read over plain HTTP ({url}): answers travel unencrypted"
+            );
+            out.push(notice("llm_providers", 0, message));
+        }
     }
     if config.clients.is_empty() {
         let message = "no client key is set in `api_keys`: every request will be refused";

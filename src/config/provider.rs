@@ -115,6 +115,11 @@ impl ProviderType {
         self.facts().root
     }
 
+    /// Where the streams of its answers are, where that is another host than the API's.
+    pub(super) fn default_stream_url(self) -> Option<&'static str> {
+        (self == Self::Replicate).then_some("https://stream.replicate.com")
+    }
+
     /// The path given to a `base_url` that has none.
     pub fn default_path(self) -> &'static str {
         self.facts().path
@@ -151,6 +156,8 @@ pub struct Provider {
     pub api_keys: Vec<Secret>,
     /// The API root.
     pub base_url: BaseUrl,
+    /// Where the streams of its answers are, where that is another host.
+    pub stream_url: Option<BaseUrl>,
     /// Which of Azure's APIs; without it the one without versions.
     pub api_version: Option<ApiVersion>,
     /// What only Vertex AI must be told.

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    AccessKey, Allowed, ApiVersion, BaseUrl, Config, Provider, ProviderType, Scheme, Secret, ServiceAccount,
-    Urgency,
+    AccessKey, Allowed, ApiVersion, BaseUrl, Config, Provider, ProviderType, Secret, ServiceAccount, Urgency,
     budgets::{Budgets, Builder, KeyBudget},
+    origins::StreamHost,
     prices::Prices,
     routes::Routes,
 };
@@ -62,6 +62,8 @@ pub struct Upstream {
     pub kind: ProviderType,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Where the streams of its answers are, where that is another host.
+    pub streams: Option<StreamHost>,
     /// Its addresses where the configuration names them; else they are resolved.
     pub addresses: Vec<SocketAddr>,
     /// Its keys.
@@ -287,7 +289,15 @@ impl Snapshot {
                 Client { id: client.id.clone(), budget, urgency: client.urgency, allowed }
             })
             .collect();
-        let providers = enabled.into_iter().map(|provider| upstream(provider, &mut budgets)).collect();
+        // The places behind those of the providers' APIs are for the hosts of streams.
+        let mut place = enabled.len();
+        let providers = enabled.into_iter().map(|provider| {
+            let mut upstream = upstream(provider, &mut budgets);
+            upstream.streams = provider.stream_url.clone().map(|url| StreamHost::new(url, place));
+            place += usize::from(upstream.streams.is_some());
+            upstream
+        });
+        let providers = providers.collect();
         let budgets = budgets.build();
         Self { providers, clients, keys, provider_ids, aliases, routes, bare, listed, budgets }
     }
@@ -395,6 +405,7 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         id: provider.id.clone(),
         kind: provider.kind,
         base_url: provider.base_url.clone(),
+        streams: None,
         addresses: provider.addresses.clone(),
         counts_tokens: keys.iter().any(|key| key.budget.counts_tokens()),
         limited: keys.iter().any(|key| key.budget.is_limited()),
@@ -415,14 +426,6 @@ fn upstream(provider: &Provider, budgets: &mut Builder) -> Upstream {
         account,
         lists_models: provider.kind != ProviderType::Bedrock,
         prices: Prices::new(provider.kind, &provider.pricing),
-    }
-}
-
-impl Upstream {
-    /// Whether it is reached over TLS.
-    #[must_use]
-    pub fn is_tls(&self) -> bool {
-        self.base_url.scheme == Scheme::Https
     }
 }
 

@@ -13,13 +13,12 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Resolves every provider's name now and every 30 s, and tells the shards what changed. A name that cannot be
 /// resolved keeps its last addresses. Those that the configuration names addresses for are not resolved.
 pub async fn keep_resolved(plane: Arc<Plane>) {
-    for (index, upstream) in plane.snapshot.providers.iter().enumerate() {
-        if !upstream.addresses.is_empty() || upstream.base_url.host.parse::<std::net::IpAddr>().is_ok() {
+    for (index, origin) in plane.snapshot.origins().enumerate() {
+        if !origin.addresses.is_empty() || origin.url.host.parse::<std::net::IpAddr>().is_ok() {
             continue;
         }
-        let (plane, host, port) =
-            (Arc::clone(&plane), upstream.base_url.host.clone(), upstream.base_url.port);
-        let id = upstream.id.clone();
+        let (plane, host, port) = (Arc::clone(&plane), origin.url.host.clone(), origin.url.port);
+        let id = origin.upstream.id.clone();
         tokio::spawn(async move {
             let mut known: Vec<SocketAddr> = Vec::new();
             let mut complained = false;

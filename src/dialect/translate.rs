@@ -13,7 +13,7 @@ use super::{
     bedrock,
     chat::{Answer, Face, Losses, Malformed, Refused, Request},
     claude, cohere, gemini,
-    openai::{self, request::Endpoint},
+    openai::{self, chat::Family, request::Endpoint},
     provider_error::ProviderError,
     replicate,
     usage::Usage,
@@ -52,14 +52,20 @@ impl Wire {
         }
     }
 
-    /// Whether the body of an error with this status says of the key what its head does not.
+    /// Whether the body of an error with this status says of the key what its head does not, `family` being who speaks
+    /// OpenAI's dialect. xAI answers to a wrong key with 400, as Google does.
     #[must_use]
-    pub fn tells_in_body(self, status: u16) -> bool {
-        self == Self::Gemini && matches!(status, 400 | 429)
+    pub fn tells_in_body(self, family: Family, status: u16) -> bool {
+        match self {
+            Self::Gemini => matches!(status, 400 | 429),
+            Self::Bedrock => status == 403,
+            Self::OpenAi => status == 400 && family == Family::Grok,
+            _ => false,
+        }
     }
 
     /// Whether such a provider streams in answer to a request. Replicate does in answer to another one, at an address
-    /// that its first answer tells.
+    /// that its first answer tells, and where it tells none the answer comes whole.
     #[must_use]
     pub fn streams(self) -> bool {
         self != Self::Replicate
@@ -77,7 +83,7 @@ impl Wire {
             | Endpoint::StreamGenerateContent
             | Endpoint::CountTokens
             | Endpoint::GoogleCountTokens => self != Self::Voyage,
-            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate | Self::Bedrock),
+            Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,
         }
@@ -101,7 +107,7 @@ pub struct Rules<'a> {
     /// Whether it is OpenAI's own API, which wants the new name of `max_tokens`.
     pub max_completion_tokens: bool,
     /// In whose ways, of those who speak OpenAI's dialect.
-    pub family: openai::chat::Family,
+    pub family: Family,
     /// Whether it is Vertex AI, which has requests a little different.
     pub vertex: bool,
 }
@@ -136,6 +142,8 @@ pub fn request(
     let mut losses = Losses::new(rules.drop);
     if endpoint.is_coheres() {
         losses = losses.with_names(cohere::inbound::NAMES);
+    } else if endpoint.is_googles() {
+        losses = losses.with_names(gemini::inbound::NAMES);
     }
     let Some(request) = chat else {
         let (asked, to) = ((endpoint, body), (model, rules.provider));
@@ -236,6 +244,8 @@ pub fn error_in_answer(wire: Wire, body: &[u8]) -> Option<ProviderError> {
 #[must_use]
 pub fn error_of_key(wire: Wire, status: u16, body: &[u8]) -> (u16, Option<u64>) {
     match wire {
+        Wire::OpenAi if openai::chat::refuses_key(body) => (401, None),
+        Wire::Bedrock if bedrock::error::refuses_key(body) => (401, None),
         Wire::Gemini if status == 429 => (status, gemini::error::retry_after_ms(body)),
         Wire::Gemini if gemini::error::read_error(status, body).status == 401 => (401, None),
         _ => (status, None),

@@ -1,6 +1,6 @@
 //! One attempt: the request written for the provider, sent over a pooled connection, up to the answer's head.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use coo_shards::{
     buf::Buf,
@@ -15,8 +15,14 @@ use coo_shards::{
 use http::{Method, StatusCode};
 
 use super::{
-    account::Account, balance::Outcome, events::Stream, failure, learn, poll, respond, shard::Shard,
-    translate::Prepared,
+    account::Account,
+    balance::Outcome,
+    events::Stream,
+    failure, learn, poll,
+    prediction::Prediction,
+    respond,
+    shard::Shard,
+    translate::{Prepared, family},
 };
 use crate::{
     config::{
@@ -56,11 +62,17 @@ pub struct Answer<'a> {
     pub wire: Wire,
     /// The bytes of the head and what has come of the body, where that was read already.
     pub(super) read: Option<Box<(Vec<u8>, Vec<u8>)>>,
+    /// What this is the stream of, where that goes on without it.
+    pub(super) prediction: Option<Box<Prediction>>,
 }
 
 impl<'a> Answer<'a> {
-    fn new(connection: Pooled, head: ResponseHead, (upstream, wire): (&'a Upstream, Wire)) -> Self {
-        Self { connection, head, upstream, wire, read: None }
+    pub(super) fn new(
+        connection: Pooled,
+        head: ResponseHead,
+        (upstream, wire): (&'a Upstream, Wire),
+    ) -> Self {
+        Self { connection, head, upstream, wire, read: None, prediction: None }
     }
 
     /// The head's bytes, until [`Answer::begin_body`].
@@ -94,8 +106,9 @@ impl<'a> Answer<'a> {
 
     /// Whether it is an error that says of the key in its body what its head does not, and in which dialect.
     fn tells_in_body(&self) -> Option<Wire> {
-        let wire = self.wire;
-        (wire.tells_in_body(self.head.status.as_u16()) && !respond::is_event_stream(self)).then_some(wire)
+        let (wire, status) = (self.wire, self.head.status.as_u16());
+        let tells = || wire.tells_in_body(family(self.upstream.kind), status);
+        (status >= 400 && tells() && !respond::is_event_stream(self)).then_some(wire)
     }
 
     /// Reads the body, or about so many bytes of it; what has come. One that is cut is found out by who reads on.
@@ -229,7 +242,7 @@ enum Denial {
 /// # Errors
 /// Why it failed; with the provider's answer, where there is one.
 pub async fn send<'a>(
-    shard: &Shard,
+    shard: &Rc<Shard>,
     outgoing: &Outgoing<'_, 'a>,
     model: &str,
     account: &mut Account,
@@ -263,7 +276,7 @@ pub async fn send<'a>(
                 let mut answer = Answer::new(connection, head, (outgoing.upstream, wire));
                 if answer.head.status.is_success() && wire == Wire::Replicate {
                     // On the heap: its waiting would burden every request's future.
-                    Box::pin(poll::until_over(shard, outgoing, &mut answer, account)).await?;
+                    answer = Box::pin(poll::until_over(shard, outgoing, answer, account)).await?;
                 }
                 let told = match answer.tells_in_body() {
                     // On the heap, as above.
@@ -271,7 +284,7 @@ pub async fn send<'a>(
                     None => (answer.head.status.as_u16(), None),
                 };
                 learn::from(shard, outgoing, account, &answer, told);
-                let of_aws = outgoing.denial(account, &answer);
+                let of_aws = outgoing.denial(account, &answer, told.0);
                 let why = match of_aws {
                     Some(Denial::Model) => None,
                     _ => StatusCode::from_u16(told.0).ok().and_then(why),
@@ -308,8 +321,9 @@ pub async fn send<'a>(
 }
 
 impl Outgoing<'_, '_> {
-    /// What an answer means that is a 403 of AWS. Of a key that is sent as it is, both have the same name.
-    fn denial(&self, account: &Account, answer: &Answer<'_>) -> Option<Denial> {
+    /// What an answer means that is a 403 of AWS. Of a key that is sent as it is, both have the same name, and its body
+    /// tells for which status it stands.
+    fn denial(&self, account: &Account, answer: &Answer<'_>, told: u16) -> Option<Denial> {
         let (head, bytes) = (&answer.head, answer.head_bytes());
         if head.status != StatusCode::FORBIDDEN || self.upstream.kind != ProviderType::Bedrock {
             return None;
@@ -320,7 +334,7 @@ impl Outgoing<'_, '_> {
             return Some(Denial::Key);
         }
         let signs = account.key.and_then(|key| self.upstream.keys.get(key)?.access_key.as_ref());
-        signs.map(|_| Denial::Model)
+        Some(if signs.is_none() && told == 401 { Denial::Key } else { Denial::Model })
     }
 
     /// The request as the provider gets it, with a field for the token where there is one.

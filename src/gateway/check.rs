@@ -41,8 +41,8 @@ async fn run(shard: Rc<Shard>, check: Check, interval: Duration) {
     let patience = interval.clamp(PATIENCE.0, PATIENCE.1);
     let status = time::timeout(patience, ask(&shard, check, patience)).await.flatten();
     // With nothing else to be wrong in a request without a body, it is the key.
-    let is_gemini = |provider: &Upstream| provider.kind == ProviderType::Gemini;
-    let refuses_so = shard.snapshot.providers.get(check.provider).is_some_and(is_gemini);
+    let is_one = |provider: &Upstream| matches!(provider.kind, ProviderType::Gemini | ProviderType::Grok);
+    let refuses_so = shard.snapshot.providers.get(check.provider).is_some_and(is_one);
     let status = if refuses_so && status == Some(400) { Some(401) } else { status };
     for news in shard.balance.checked(check, Finding::of(status), shard.budget.now()) {
         shard.budget.tell(news);

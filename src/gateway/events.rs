@@ -23,9 +23,11 @@ use http::StatusCode;
 
 use super::{
     account::Account,
-    attempt::{self, Answer, Failed, Instead, Why},
+    attempt::{Answer, Failed, Instead, Why},
     balance::Outcome,
     failure, learn,
+    opening::{Opening, Shown, judge},
+    poll,
     request::Context,
     respond,
     shard::Shard,
@@ -42,12 +44,6 @@ use crate::dialect::{
     },
 };
 
-/// A provider that sends comments to keep a client waiting, and no event, is believed after this: held back longer,
-/// they would not keep the client from giving up.
-const HELD: Duration = Duration::from_secs(1);
-/// Most bytes held back for a first event; a longer one passes as it comes.
-const HELD_BYTES: usize = 512 * 1024;
-
 /// An event stream on its way to the client.
 pub struct Stream<'a> {
     answer: Answer<'a>,
@@ -62,44 +58,6 @@ pub struct Stream<'a> {
     hide_usage: bool,
     chunked: bool,
     persist: bool,
-}
-
-/// What is known of how a stream begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opening {
-    /// Nothing yet.
-    Awaited,
-    /// With an answer.
-    Begun,
-    /// With an error, for the client if nobody else can be asked.
-    Error(Why),
-    /// It ended before its first event.
-    Broken,
-}
-
-/// What a stream shows of itself while it is held.
-#[derive(Clone, Copy, Debug)]
-struct Shown {
-    events: u64,
-    /// The status that the first event stands for.
-    status: Option<u16>,
-    held_bytes: usize,
-    /// For how long it has been held when the last piece came.
-    held: Duration,
-    over: bool,
-}
-
-/// Judges how a stream begins.
-fn judge(shown: Shown) -> Opening {
-    let failure = shown.status.and_then(|status| StatusCode::from_u16(status).ok()).and_then(attempt::why);
-    match failure {
-        // It has answered 200: whatever it refuses, it is not the key.
-        Some(why) if why != Why::Revoked => Opening::Error(why),
-        _ if shown.events > 0 => Opening::Begun,
-        _ if shown.over => Opening::Broken,
-        _ if shown.held_bytes > HELD_BYTES || shown.held >= HELD => Opening::Begun,
-        _ => Opening::Awaited,
-    }
 }
 
 /// Waits until a stream has begun and passes it on; whether the client's connection may persist.
@@ -241,7 +199,10 @@ impl<'a> Stream<'a> {
                 return opening;
             }
             since.get_or_insert_with(Instant::now);
-            let wait = shard.first_byte(account).min(shard.between_bytes(account));
+            let wait = match self.answer.prediction {
+                Some(_) => self.patience(shard, account),
+                None => shard.first_byte(account).min(shard.between_bytes(account)),
+            };
             self.receive(wait, account).await;
         }
     }
@@ -264,9 +225,13 @@ impl<'a> Stream<'a> {
         loop {
             self.take(account);
             if self.ended || self.fault.is_some() {
-                return true;
+                return match self.answer.prediction {
+                    // On the heap: rare, and its size would burden every stream's future.
+                    Some(_) => Box::pin(self.ask_usage(responder, account)).await,
+                    None => true,
+                };
             }
-            let wait = shard.between_bytes(account);
+            let wait = self.patience(shard, account);
             if self.out.is_empty() {
                 self.receive(wait, account).await;
                 continue;
@@ -293,6 +258,42 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// How long to wait for more. A prediction that has not begun is waited for as long as one that is asked for until it
+    /// is over: its model may have to be started first.
+    fn patience(&self, shard: &Shard, account: &Account) -> Duration {
+        match self.answer.prediction {
+            Some(_) if self.filter.events() == 0 => shard.time_left(account).min(poll::LONGEST),
+            _ => shard.between_bytes(account),
+        }
+    }
+
+    /// Asks what a prediction used, which its stream does not tell, while its last text goes out; whether the client is
+    /// still there.
+    async fn ask_usage(&mut self, responder: &mut Responder, account: &mut Account) -> bool {
+        if !self.filter.lacks_usage() {
+            return true;
+        }
+        let out = std::mem::replace(&mut self.out, Buf::empty());
+        let (prediction, upstream) = (&self.answer.prediction, self.answer.upstream);
+        let asking = async {
+            match prediction {
+                Some(prediction) => prediction.usage(upstream, account).await,
+                None => None,
+            }
+        };
+        let (sent, usage) = join(responder.send(out), asking).await;
+        let Ok(empty) = sent else {
+            account.stream_ended(&self.filter);
+            account.sent(responder.take_sent(), false);
+            return false;
+        };
+        self.out = empty;
+        if let Some(usage) = usage {
+            self.put(|filter, out| filter.tell_usage(usage, out));
+        }
+        true
+    }
+
     /// The last bytes for the client, and whether its connection may persist. The provider's is free before the
     /// client has taken them.
     fn end(mut self, account: &mut Account) -> (Buf, bool) {
@@ -300,6 +301,11 @@ impl<'a> Stream<'a> {
         if self.fault.is_none() && self.filter.must_be_done() {
             // Some say only then that all has come.
             self.put(|filter, out| filter.finish(out));
+        }
+        if let Some(prediction) = &mut self.answer.prediction
+            && self.filter.done()
+        {
+            prediction.is_over();
         }
         let id = &self.answer.upstream.id;
         let cut = || (self.filter.must_be_done() && !self.filter.error_seen()).then_some(UpstreamFault::Cut);
@@ -368,6 +374,13 @@ impl<'a> Stream<'a> {
             fill(out.vec_mut());
         }
         self.ended |= self.answer.connection.is_complete();
+        if let Some(prediction) = &mut self.answer.prediction
+            && (self.filter.lacks_usage() || self.filter.error_seen())
+        {
+            prediction.is_over();
+            // Its connection may stay open.
+            self.ended = true;
+        }
         if before == 0 && self.filter.content_events() > 0 {
             account.first_token();
         }
@@ -395,34 +408,6 @@ impl<'a> Stream<'a> {
                 account.detail = Some(kind.to_string());
                 self.fault = Some(failure::of_exchange(&kind, true));
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_a_stream_begins() {
-        let silent = Shown { events: 0, status: None, held_bytes: 200, held: Duration::ZERO, over: false };
-        let long = Duration::from_secs(2);
-        for (shown, wanted) in [
-            (silent, Opening::Awaited),
-            (Shown { held: Duration::from_millis(999), ..silent }, Opening::Awaited),
-            (Shown { held: long, ..silent }, Opening::Begun),
-            (Shown { held_bytes: HELD_BYTES + 1, ..silent }, Opening::Begun),
-            (Shown { events: 1, ..silent }, Opening::Begun),
-            (Shown { events: 1, over: true, ..silent }, Opening::Begun),
-            (Shown { over: true, ..silent }, Opening::Broken),
-            (Shown { over: true, held: long, ..silent }, Opening::Broken),
-            (Shown { events: 1, status: Some(429), ..silent }, Opening::Error(Why::Limited)),
-            (Shown { events: 3, status: Some(529), held: long, ..silent }, Opening::Error(Why::Limited)),
-            (Shown { events: 1, status: Some(503), over: true, ..silent }, Opening::Error(Why::Failed)),
-            (Shown { events: 1, status: Some(400), ..silent }, Opening::Begun),
-            (Shown { events: 1, status: Some(401), ..silent }, Opening::Begun),
-        ] {
-            assert_eq!(judge(shown), wanted, "{shown:?}");
         }
     }
 }

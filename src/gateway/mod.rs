@@ -3,10 +3,10 @@
 //! [`serve`] is one client connection. For each request: parse the head (the engine), find the route
 //! ([`request`]), authenticate ([`auth`]), read the body, and then [`answer`]: resolve the model ([`route`]),
 //! choose a provider and one of its keys ([`balance`]), reserve what it will use ([`budget`]), send it to the provider
-//! ([`attempt`], [`poll`]) and, where that fails or is late, to another ([`forward`], [`hedge`]), unless it has too much to do
-//! ([`overload`]), pass the answer on ([`respond`], [`events`]) and settle the account ([`account`]). Beside requests,
-//! what was found not to work is looked after ([`check`]). Everything here runs on one shard and touches only that
-//! shard's memory.
+//! ([`attempt`], [`poll`], `prediction`) and, where that fails or is late, to another ([`forward`], [`hedge`]), unless it
+//! has too much to do ([`overload`]), pass the answer on ([`respond`], [`events`], `opening`) and settle the account
+//! ([`account`]). Beside requests, what was found not to work is looked after ([`check`]). Everything here runs on one
+//! shard and touches only that shard's memory.
 
 pub mod access_log;
 pub mod account;
@@ -21,8 +21,10 @@ pub mod forward;
 pub mod hedge;
 pub mod learn;
 pub mod metrics;
+mod opening;
 pub mod overload;
 pub mod poll;
+mod prediction;
 pub mod price;
 pub mod request;
 pub mod respond;

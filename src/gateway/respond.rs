@@ -177,13 +177,18 @@ pub async fn whole(
     let persist = context.persists(shard);
     let mut out = Buf::with_capacity(LARGE_BYTES);
     begin(out.vec_mut(), &answer, shard, context, account);
-    answer.begin_body();
     let mut scanner = match (answer.wire, context.endpoint()) {
         (Wire::Gemini, _) => UsageScanner::googles(),
         (_, Some(Endpoint::CohereEmbed | Endpoint::CohereRerank)) => UsageScanner::of_meta(),
         _ => UsageScanner::new(),
     };
     let mut body = Buf::empty();
+    let read = answer.begin_body();
+    if !read.is_empty() {
+        // An error that was looked into for what it says of the key.
+        scanner.feed(&read);
+        body.put(&read);
+    }
     // Until it is whole or too long to hold.
     let complete = loop {
         let content =
@@ -191,7 +196,7 @@ pub async fn whole(
         let n = content.len();
         if n > 0 {
             scanner.feed(content);
-            if answer.head.framing == Framing::Length(n as u64) {
+            if answer.head.framing == Framing::Length(n as u64) && body.is_empty() {
                 // The usual case: all of it came at once and goes behind the head without another copy.
                 finish_head(out.vec_mut(), Some(n as u64), context, persist);
                 out.put(content);

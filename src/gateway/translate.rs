@@ -9,7 +9,7 @@ use std::{
 
 use coo_shards::{
     buf::{Buf, LARGE_BYTES},
-    http1::{encode, server::Responder},
+    http1::{encode, head::Field, server::Responder},
 };
 use http::StatusCode;
 
@@ -79,7 +79,7 @@ pub fn wire(kind: ProviderType, model: &str) -> Wire {
 }
 
 /// In whose ways a provider of this type speaks OpenAI's dialect. Of others nothing is known that must be minded.
-fn family(kind: ProviderType) -> Family {
+pub(super) fn family(kind: ProviderType) -> Family {
     match kind {
         ProviderType::Mistral => Family::Mistral,
         ProviderType::Grok => Family::Grok,
@@ -231,10 +231,10 @@ pub(super) fn prepare<'r>(
             [key.chat_head(), b"anthropic-beta: ", beta, b"\r\n"].concat().into()
         }
         Wire::OpenAi | Wire::Claude | Wire::Cohere | Wire::Voyage => key.chat_head().into(),
-        Wire::Bedrock => key.head_at(&bedrock::path(model, facts.stream)).into(),
+        Wire::Bedrock => key.head_at(&aws_path(operation, model, facts.stream)).into(),
         Wire::Gemini if embeds => key.head_at(&gemini::model::path_embeddings(model)).into(),
         Wire::Gemini => key.head_at(&gemini::model::path(model, facts.stream)).into(),
-        Wire::Replicate => poll::head(shard, key, model, account).into(),
+        Wire::Replicate => poll::head(shard, key, model, facts.stream, account).into(),
     };
     let rules = Rules {
         drop: shard.balance.rules().drop_unsupported_params,
@@ -259,7 +259,7 @@ pub(super) fn prepare<'r>(
         _ => Wanted { events: facts.stream && !wire.streams(), usage: asked.asks_usage(), ..wanted },
     };
     if let Some(access_key) = &key.access_key {
-        let path = format!("{}{}", upstream.base_url.path, bedrock::path(model, facts.stream));
+        let path = format!("{}{}", upstream.base_url.path, aws_path(operation, model, facts.stream));
         let place = account.provider.zip(account.key).ok_or(GatewayError::Internal)?;
         let authority = upstream.base_url.authority();
         shard.signing.sign(place, access_key, (&authority, &path, &written), head.to_mut());
@@ -269,6 +269,14 @@ pub(super) fn prepare<'r>(
         dropped => Some(dropped.join(", ")),
     };
     Ok(Prepared { wire, head, body: Body::Translated(written) })
+}
+
+/// The path of a request to Bedrock below its root.
+fn aws_path(operation: Endpoint, model: &str, stream: bool) -> String {
+    match operation {
+        Endpoint::Embeddings => bedrock::embeddings::path(model),
+        _ => bedrock::path(model, stream),
+    }
 }
 
 /// The most tokens of an answer where nobody said.
@@ -321,6 +329,9 @@ pub async fn whole(
     let mut fields = Vec::with_capacity(LARGE_BYTES / 16);
     let events = account.wanted.events && answer.head.status.is_success();
     respond::fields(&mut fields, &answer, shard, context, account, events.then_some("text/event-stream"));
+    if let Some(tokens) = tokens_of_head(wire, &answer) {
+        account.wanted.estimate = tokens;
+    }
     let mut body = answer.begin_body();
     loop {
         let content = answer.connection.content().map_err(|_| garbage())?;
@@ -388,6 +399,15 @@ pub async fn whole(
     let sent = responder.send(out).await;
     account.sent(responder.take_sent(), sent.is_ok());
     Ok(sent.is_ok() && persist)
+}
+
+/// How many tokens were read, where the body need not say.
+fn tokens_of_head(wire: Wire, answer: &Answer<'_>) -> Option<u64> {
+    let bytes = answer.head_bytes();
+    let is_named =
+        |field: &&Field| field.name(bytes).eq_ignore_ascii_case(bedrock::embeddings::TOKENS_FIELD.as_bytes());
+    let field = answer.head.fields.iter().filter(|_| wire == Wire::Bedrock).find(is_named)?;
+    std::str::from_utf8(field.value(bytes)).ok()?.trim().parse().ok()
 }
 
 /// Whether the provider that would be asked counts tokens itself, as the client asks for it.

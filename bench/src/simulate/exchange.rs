@@ -105,9 +105,7 @@ impl Api {
             Api::Cohere
         } else if under(voyage::ROOT) {
             Api::Voyage
-        } else if under("/v1/predictions")
-            || under("/v1/stream")
-            || (models && path.ends_with("/predictions"))
+        } else if under("/v1/predictions") || under("/v1/files") || (models && path.ends_with("/predictions"))
         {
             Api::Replicate
         } else if under("/model") {

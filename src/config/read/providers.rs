@@ -60,6 +60,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         (_, Some(vertex)) => base_url(section, kind, Some(&vertex.root())),
         _ => base_url(section, kind, kind.default_base_url()),
     });
+    let stream_url = kind.and_then(|kind| stream_url(section, kind));
     let addresses = base_url.as_ref().map(|url| addresses(section, url.port)).unwrap_or_default();
     let model = section.get("model").and_then(|field| model_name(&field));
     let models = models(section, model.as_deref());
@@ -82,6 +83,7 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         enabled,
         api_keys,
         base_url: base_url?,
+        stream_url,
         api_version,
         vertex,
         addresses,
@@ -99,6 +101,21 @@ fn provider<'a>(section: &Section<'a>, names: &mut Names<'a>) -> Option<Provider
         field.error(wrong, None);
     }
     Some(provider)
+}
+
+/// Where its streams are, where it has them at another host.
+fn stream_url(section: &Section<'_>, kind: ProviderType) -> Option<BaseUrl> {
+    let read = |text: &str| BaseUrl::parse(text, "");
+    match (section.get("stream_base_url"), kind.default_stream_url()) {
+        (Some(field), Some(_)) => field.parse("a URL", read),
+        (Some(field), None) => {
+            let means_nothing =
+                format!("`stream_base_url` means nothing to type {}: it is ignored", kind.name());
+            field.on_key().warn(means_nothing, None);
+            None
+        }
+        (None, root) => read(root?).ok(),
+    }
 }
 
 fn region(section: &Section<'_>, kind: ProviderType) -> Option<String> {

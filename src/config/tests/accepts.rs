@@ -143,6 +143,26 @@ fn bedrock_is_where_its_region_or_its_url_says() {
 }
 
 #[test]
+fn streams_of_replicates_are_where_the_configuration_says() {
+    let of = |more: &str| {
+        let loaded = load(&format!("llm_providers: [{{id: a, type: replicate, {more}api_keys: [k]}}]\n"));
+        assert_eq!(loaded.warnings, [], "{more}");
+        loaded.config.providers[0].stream_url.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(of("").as_deref(), Some("https://stream.replicate.com"));
+    assert_eq!(of("stream_base_url: 'http://[::1]:7/x/', ").as_deref(), Some("http://[::1]:7/x"));
+    let loaded =
+        load("llm_providers: [{id: a, type: openai, stream_base_url: 'https://s', api_keys: [k]}]\n");
+    assert_eq!(loaded.config.providers[0].stream_url, None);
+    assert_eq!(
+        brief(&loaded.warnings),
+        [
+            "1:39 llm_providers[0].stream_base_url: `stream_base_url` means nothing to type openai: it is ignored"
+        ]
+    );
+}
+
+#[test]
 fn the_documentation_names_every_key() {
     let text = include_str!("../../../docs/configuration.md");
     for (section, names) in keys::KEYS {

@@ -163,6 +163,10 @@ fn every_error_has_its_place_and_words() {
             "1:73 llm_providers[0].api_keys: a key that signs needs the `region` of its provider",
         ),
         (
+            "llm_providers: [{id: a, type: replicate, stream_base_url: 'stream.example', api_keys: [k]}]\n".into(),
+            "1:59 llm_providers[0].stream_base_url: `stream.example`: must begin with https:// or http://",
+        ),
+        (
             "llm_providers: [{id: a, type: openai}]\n".into(),
             "1:17 llm_providers[0]: `api_keys` is required | for a server that asks for no key, any word will do: api_keys: [none]",
         ),

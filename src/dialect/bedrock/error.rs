@@ -48,6 +48,20 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
     ProviderError { status, kind, code, param: None, message }
 }
 
+/// What stands in the words of a 403 where a key of Bedrock's own is not accepted, in small letters: a model that it may
+/// not use is a 403 of the same name. "Authentication failed: Please make sure your API Key is valid.", "Bearer Token has
+/// expired", "The security token included in the request is invalid", and where the key's user may not use keys.
+const OF_KEY: [&str; 5] =
+    ["authentication failed", "api key", "bearer token", "security token", "callwithbearertoken"];
+
+/// Whether a 403 says that the key is not accepted, and not that it may not use this model ("You don't have access to the
+/// model with the specified model ID.", "... is not authorized to perform: bedrock:InvokeModel on resource: ...").
+#[must_use]
+pub fn refuses_key(body: &[u8]) -> bool {
+    let said = read_error(403, body).message.to_ascii_lowercase();
+    OF_KEY.iter().any(|words| said.contains(words))
+}
+
 /// Reads an exception of a stream.
 #[must_use]
 pub fn read_exception(name: &[u8], payload: &[u8]) -> ProviderError {
@@ -130,6 +144,31 @@ mod tests {
         let error = read_exception(b"throttlingException", b"{\"message\":\"slow down\"}");
         assert_eq!((error.status, error.message.as_str()), (429, "slow down"));
         assert_eq!(read_exception(b"newException", b"{}").status, 500);
+    }
+
+    #[test]
+    fn a_key_that_is_wrong_is_told_from_a_model_that_it_may_not_use() {
+        for (message, of_key) in [
+            ("Authentication failed: Please make sure your API Key is valid.", true),
+            ("Bearer Token has expired", true),
+            ("The security token included in the request is invalid.", true),
+            (
+                "User: arn:aws:iam::1:user/a is not authorized to perform: bedrock:CallWithBearerToken with an explicit deny",
+                true,
+            ),
+            ("You don't have access to the model with the specified model ID.", false),
+            (
+                "User: arn:aws:iam::1:user/BedrockAPIKey-a is not authorized to perform: bedrock:InvokeModel on resource: m",
+                false,
+            ),
+            ("Your account is not authorized to invoke this API operation.", false),
+        ] {
+            for member in ["message", "Message"] {
+                let body = serde_json::json!({member: message}).to_string();
+                assert_eq!(refuses_key(body.as_bytes()), of_key, "{message}");
+            }
+        }
+        assert!(!refuses_key(b"<html>"));
     }
 
     #[test]

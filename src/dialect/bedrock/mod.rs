@@ -1,4 +1,5 @@
-//! Amazon Bedrock's Converse API: `POST /model/{modelId}/converse` and `/converse-stream`.
+//! Amazon Bedrock's Converse API: `POST /model/{modelId}/converse` and `/converse-stream`; and its
+//! [`embeddings`].
 //!
 //! Source: Amazon Bedrock API reference, "Converse", "ConverseStream", "Common errors"; the service's model
 //! (`bedrock-runtime`, 2023-09-30) as botocore has it. One form for models of many makers: what few of them take goes
@@ -8,6 +9,7 @@
 
 pub mod answer;
 mod blocks;
+pub mod embeddings;
 pub mod error;
 pub mod frame;
 mod inference;

@@ -16,8 +16,34 @@ use crate::dialect::translate::embeddings::{Asked, Purpose, Vectors};
 /// "Maximum number of texts per call is `96`."
 pub const MAX_TEXTS: usize = 96;
 
-/// Appends the body that asks for an embedding of each input. What they are for must be said: a client that does not
-/// is taken to store them, as most texts that are embedded are.
+/// Appends the members that say which texts are to be embedded, and what for, by `provider`. The latter must be said: a
+/// client that does not is taken to store them, as most texts that are embedded are.
+///
+/// # Errors
+/// Where there are more than [`MAX_TEXTS`].
+pub fn write_texts(asked: &Asked<'_>, provider: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+    if asked.inputs.len() > MAX_TEXTS {
+        return Losses::refuse(
+            "input",
+            format!(
+                "The provider of this model ({provider}) takes {MAX_TEXTS} inputs at a time, and these are {}. Send \
+                 them in several requests.",
+                asked.inputs.len()
+            ),
+        );
+    }
+    write::name(out, "input_type");
+    match asked.purpose {
+        None | Some(Purpose::Document) => write_string(out, "search_document"),
+        Some(Purpose::Query) => write_string(out, "search_query"),
+        // Which there are, Cohere says.
+        Some(Purpose::Other(purpose)) => out.extend_from_slice(purpose.get().as_bytes()),
+    }
+    write::strings(out, "texts", asked.inputs.iter().map(|input| &input.0));
+    Ok(())
+}
+
+/// Appends the body that asks for an embedding of each input.
 ///
 /// # Errors
 /// Where there are more than [`MAX_TEXTS`], or something has no like.
@@ -27,26 +53,9 @@ pub fn write_request(
     losses: &mut Losses,
     out: &mut Vec<u8>,
 ) -> Result<(), Refused> {
-    if asked.inputs.len() > MAX_TEXTS {
-        return Losses::refuse(
-            "input",
-            format!(
-                "The provider of this model ({PROVIDER}) takes {MAX_TEXTS} inputs at a time, and these are {}. Send \
-                 them in several requests.",
-                asked.inputs.len()
-            ),
-        );
-    }
     out.push(b'{');
     write::string(out, "model", model);
-    write::name(out, "input_type");
-    match asked.purpose {
-        None | Some(Purpose::Document) => write_string(out, "search_document"),
-        Some(Purpose::Query) => write_string(out, "search_query"),
-        // Which there are, Cohere says.
-        Some(Purpose::Other(purpose)) => out.extend_from_slice(purpose.get().as_bytes()),
-    }
-    write::strings(out, "texts", asked.inputs.iter().map(|input| &input.0));
+    write_texts(asked, PROVIDER, out)?;
     write::name(out, "embedding_types");
     out.extend_from_slice(if asked.base64 { b"[\"base64\"]" } else { b"[\"float\"]" });
     if let Some(dimensions) = asked.dimensions {

@@ -82,6 +82,12 @@ pub fn has_failed(body: &[u8]) -> bool {
     read.is_ok_and(|prediction| matches!(&*prediction.status, "failed" | "canceled" | "aborted"))
 }
 
+/// What a prediction used, where it is over and says so.
+#[must_use]
+pub fn usage(body: &[u8]) -> Option<Usage> {
+    serde_json::from_slice::<Prediction<'_>>(body).ok()?.metrics?.usage()
+}
+
 /// Reads a prediction that is over. Replicate does not tell why an answer ended.
 ///
 /// # Errors

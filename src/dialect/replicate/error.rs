@@ -51,16 +51,20 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
 
 fn of_prediction(prediction: &Prediction<'_>) -> ProviderError {
     let said = prediction.error.as_ref().map(|Str(said)| &**said).filter(|said| !said.is_empty());
-    let message = match said {
-        Some(said) => said.to_owned(),
-        None => format!("The prediction is {}.", prediction.status),
-    };
+    match said {
+        Some(said) => failed(said),
+        None => failed(&format!("The prediction is {}.", prediction.status)),
+    }
+}
+
+/// What it means that a prediction failed and `message` says why.
+pub(super) fn failed(message: &str) -> ProviderError {
     // "The input or output was flagged as sensitive. Please try again with different inputs. (E005)"
     let (status, kind, code) = match message.contains("flagged as sensitive") || message.contains("NSFW") {
         true => (400, "invalid_request_error", Some("content_policy_violation")),
         false => (FAILED, "server_error", None),
     };
-    ProviderError { status, kind, code, param: None, message }
+    ProviderError { status, kind, code, param: None, message: message.to_owned() }
 }
 
 /// OpenAI's status, `type` and `code`.

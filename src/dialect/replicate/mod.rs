@@ -1,9 +1,10 @@
 //! Replicate's predictions, as far as language models go: `POST /v1/models/{owner}/{name}/predictions`.
 //!
 //! Source: Replicate HTTP API reference, "Create a prediction using an official model", "Create a prediction", "Get a
-//! prediction", and guide "Sync mode" (`Prefer: wait`); the types of the official SDK for Python (1.0.7).
-//! [`request::write_request`] makes the body, [`answer::read_answer`] reads a prediction that is over and
-//! [`answer::progress`] one that may not be, [`error::read_error`] what goes wrong.
+//! prediction", "Cancel a prediction", and the guides "Sync mode" (`Prefer: wait`) and "Streaming output"; the types of
+//! the official SDK for Python (1.0.7). [`request::write_request`] makes the body, [`answer::read_answer`] reads a
+//! prediction that is over, [`answer::progress`] one that may not be, [`stream::StreamReader`] what comes of it meanwhile,
+//! [`error::read_error`] what goes wrong.
 //!
 //! A model is a function from its own inputs to its own output there. What chats have is given to the inputs that
 //! Replicate's language models have; all else that a client sends goes on as inputs of the same name.
@@ -11,6 +12,7 @@
 pub mod answer;
 pub mod error;
 pub mod request;
+pub mod stream;
 
 use crate::dialect::path;
 

@@ -66,6 +66,9 @@ pub fn write_request(
         write_string(out, version);
         out.push(b',');
     }
+    if request.stream {
+        out.extend_from_slice(b"\"stream\":true,");
+    }
     out.extend_from_slice(b"\"input\":{\"prompt\":");
     write_string(out, &prompt);
     if !system.is_empty() {
@@ -244,7 +247,7 @@ mod tests {
             "seed": 7, "stop": ["a", "b"], "n": 1, "stream": true, "stream_options": {"include_usage": true},
             "store": false, "min_tokens": 3, "prompt_template": "{prompt}"});
         let (body, _) = sent(LLAMA, &body, false).unwrap();
-        let wanted = json!({"input": {"prompt": "Hello", "system_prompt": "Be brief.\n\nBe \"kind\".", "max_tokens": 5,
+        let wanted = json!({"stream": true, "input": {"prompt": "Hello", "system_prompt": "Be brief.\n\nBe \"kind\".", "max_tokens": 5,
             "temperature": 0.5, "top_p": 0.9, "presence_penalty": 1.0, "frequency_penalty": 0.0, "seed": 7,
             "stop_sequences": "a,b", "min_tokens": 3, "prompt_template": "{prompt}"}});
         assert_eq!(body, wanted);

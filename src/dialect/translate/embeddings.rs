@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Wire;
 use crate::dialect::{
-    base64,
+    base64, bedrock,
     chat::{
         Face, Losses, Malformed, Refused,
         fields::{self, Str},
@@ -158,16 +158,25 @@ pub fn request(
         Wire::Cohere => cohere::PROVIDER,
         Wire::Voyage => voyage::PROVIDER,
         Wire::OpenAi => provider,
+        Wire::Bedrock => bedrock::PROVIDER,
         _ => "gemini",
     };
     let as_cohere = endpoint == Endpoint::CohereEmbed;
-    let (asked, vectors) = match endpoint {
+    let (mut asked, vectors) = match endpoint {
         Endpoint::CohereEmbed => cohere::inbound::embeddings::read_request(body)?,
         Endpoint::EmbedContent | Endpoint::BatchEmbedContents => {
             (gemini::inbound::read_embeddings(body, endpoint)?, "")
         }
         _ => (read_request(body, provider)?, ""),
     };
+    asked.other.retain(|(name, _)| {
+        // Whose request it is changes nothing of the answer, and none of these has a place for it.
+        let is_user = name == "user";
+        if is_user {
+            losses.leave_out("user");
+        }
+        !is_user
+    });
     if let (Some(kind), true) = (asked.quantized, wire != Wire::Voyage) {
         return Losses::refuse(
             "embedding_types",
@@ -176,13 +185,14 @@ pub fn request(
     }
     match wire {
         Wire::OpenAi => {
-            name_losses(&asked, endpoint, (wire, provider), losses)?;
+            name_losses(&asked, (wire, provider), losses)?;
             openai::embeddings::write_request(&asked, model, out);
         }
         Wire::Cohere => cohere::embeddings::write_request(&asked, model, losses, out)?,
         Wire::Voyage => voyage::embeddings::write_request(&asked, model, losses, out)?,
+        Wire::Bedrock => bedrock::embeddings::write_request(&asked, model, losses, out)?,
         _ => {
-            name_losses(&asked, endpoint, (wire, provider), losses)?;
+            name_losses(&asked, (wire, provider), losses)?;
             let texts: Vec<&str> = asked.inputs.iter().map(|Str(text)| text.as_ref()).collect();
             if is_vertex {
                 vertex::embeddings::write_request(&texts, asked.dimensions, out)?;
@@ -206,22 +216,18 @@ pub fn request(
 /// elsewhere: there is one vector for all that is done with it.
 fn name_losses(
     asked: &Asked<'_>,
-    endpoint: Endpoint,
     (wire, provider): (Wire, &str),
     losses: &mut Losses,
 ) -> Result<(), Refused> {
     if asked.purpose.is_some() {
-        losses.leave_out(if endpoint.is_googles() { "taskType" } else { "input_type" });
+        losses.leave_out("input_type");
     }
     // OpenAI refuses what is too long by itself.
     if asked.truncate.is_some_and(|cut| cut || wire != Wire::OpenAi) {
         losses.cannot("truncation", provider)?;
     }
     for (name, _) in &asked.other {
-        match name.as_ref() {
-            "user" => losses.leave_out("user"),
-            name => losses.cannot(name.to_owned(), provider)?,
-        }
+        losses.cannot(name.to_string(), provider)?;
     }
     Ok(())
 }
@@ -240,6 +246,7 @@ pub fn answer(
     let answer = match wire {
         Wire::Cohere => cohere::embeddings::read_answer(body, wanted.base64)?,
         Wire::OpenAi | Wire::Voyage => openai::embeddings::read_answer(body)?,
+        Wire::Bedrock => bedrock::embeddings::read_answer(body)?,
         _ if wanted.vertex => vertex::embeddings::read_answer(body)?,
         _ => gemini::embeddings::read_embeddings(body)?,
     };
@@ -413,11 +420,20 @@ mod tests {
             (r#"{"model":"m"}"#, Wire::Voyage, "input"),
             (r#"{"model":"m","input":"a","encoding_format":"hex"}"#, Wire::Gemini, "encoding_format"),
             (r#"{"input":"a","input_type":"clustering"}"#, Wire::Voyage, "input_type"),
-            (r#"{"input":"a","user":"u"}"#, Wire::Voyage, "user"),
+            (r#"{"input":"a","service_tier":"flex"}"#, Wire::Voyage, "service_tier"),
             (r#"{"input":"a","output_dtype":"int8"}"#, Wire::Cohere, "output_dtype"),
             (&many, Wire::Cohere, "input"),
         ] {
             assert_eq!(sent(body, wire).unwrap_err().param, param, "{body}");
+        }
+    }
+
+    #[test]
+    fn whose_request_it_is_is_left_out_and_named() {
+        for wire in [Wire::OpenAi, Wire::Gemini, Wire::Cohere, Wire::Voyage] {
+            let mut losses = Losses::new(false);
+            sent_at((Endpoint::Embeddings, r#"{"input":"a","user":"u"}"#), wire, &mut losses).unwrap();
+            assert_eq!(losses.dropped(), ["user"], "{wire:?}");
         }
     }
 
@@ -477,6 +493,8 @@ mod tests {
             (Wire::Cohere, cohere, true, json!("AAAAPw=="), 4),
             (Wire::Cohere, r#"{"embeddings":{"float":[[1]]}}"#, false, json!([1]), 7),
             (Wire::Voyage, voyage, false, json!([0.5, -1.0]), 4),
+            (Wire::Bedrock, r#"{"embedding":[0.5],"inputTextTokenCount":4}"#, true, json!("AAAAPw=="), 4),
+            (Wire::Bedrock, r#"{"embeddings":{"float":[[0.5,-1.0]]}}"#, false, json!([0.5, -1.0]), 7),
         ] {
             let mut out = Vec::new();
             let wanted = Wanted { base64, estimate: 7, ..Wanted::default() };
@@ -529,7 +547,8 @@ mod tests {
             );
         }
         let for_query = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY"}"#;
-        let (asked, mut losses) = ((Endpoint::EmbedContent, for_query.as_slice()), Losses::new(false));
+        let asked = (Endpoint::EmbedContent, for_query.as_slice());
+        let mut losses = Losses::new(false).with_names(gemini::inbound::NAMES);
         request(asked, (Wire::OpenAi, false), ("m", "p"), &mut losses, &mut Vec::new()).unwrap();
         assert_eq!(losses.dropped(), ["taskType"]);
     }

@@ -106,7 +106,11 @@ const ANSWERS: [(Wire, &str); 10] = [
     (Wire::Bedrock, r#"{"message":"Input is too long for requested model.","Message":null}"#),
 ];
 
-const STREAMS: [(Wire, &str); 4] = [
+const STREAMS: [(Wire, &str); 5] = [
+    (
+        Wire::Replicate,
+        ": hi\n\nevent: output\nid: 1:0\ndata: a\n\nevent: output\ndata: \u{e9}\ndata: b\n\nevent: logs\ndata: l\n\nevent: done\nid: 2:0\ndata: {}\n\n",
+    ),
     (
         Wire::OpenAi,
         "data: {\"id\":\"i\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
@@ -126,12 +130,14 @@ const STREAMS: [(Wire, &str); 4] = [
 ];
 
 /// Answers that are no chat.
-const LISTS: [(Wire, Endpoint, &str); 9] = [
+const LISTS: [(Wire, Endpoint, &str); 11] = [
     (
         Wire::OpenAi,
         Endpoint::BatchEmbedContents,
         r#"{"object":"list","data":[{"embedding":[0.5],"index":0}],"usage":{"total_tokens":4}}"#,
     ),
+    (Wire::Bedrock, Endpoint::Embeddings, r#"{"embedding":[0.5,-1],"inputTextTokenCount":3}"#),
+    (Wire::Bedrock, Endpoint::Embeddings, r#"{"id":"i","embeddings":{"float":[[0.5,-1]]},"texts":["a"]}"#),
     (Wire::Gemini, Endpoint::Embeddings, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
     (Wire::Gemini, Endpoint::CohereEmbed, r#"{"embeddings":[{"values":[0.5,-1]}]}"#),
     (
@@ -188,6 +194,7 @@ const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
 const MODELS: [&str; 4] =
     ["m", "anthropic.claude-sonnet-4-5-v1:0", "global.anthropic.claude-opus-5-5", "amazon.nova-2-lite-v1:0"];
+const EMBEDDERS: [&str; 3] = ["cohere.embed-v4:0", "amazon.titan-embed-text-v2:0", "cohere.embed-english-v3"];
 const SURFACES: [Endpoint; 5] = [
     Endpoint::ChatCompletions,
     Endpoint::Messages,
@@ -280,7 +287,13 @@ fn no_request_makes_a_reader_or_writer_panic() {
                     family: FAMILIES[case as usize % FAMILIES.len()],
                 };
                 // What Bedrock takes depends on whose model it is.
-                let model = if wire == Wire::Bedrock { MODELS[case as usize % MODELS.len()] } else { "m/n" };
+                let model = match wire {
+                    Wire::Bedrock if endpoint.operation() == Endpoint::Embeddings => {
+                        EMBEDDERS[case as usize % EMBEDDERS.len()]
+                    }
+                    Wire::Bedrock => MODELS[case as usize % MODELS.len()],
+                    _ => "m/n",
+                };
                 let mut out = Vec::new();
                 let asked = match endpoint.operation() {
                     Endpoint::Embeddings | Endpoint::Rerank => Ok(None),

@@ -11,6 +11,7 @@ use crate::dialect::{
         stream::{StreamFilter, error_event},
     },
     provider_error::ProviderError,
+    replicate,
     usage::Usage,
 };
 
@@ -35,6 +36,7 @@ enum Reader {
     Claude(claude::StreamReader),
     Gemini(gemini::stream::StreamReader),
     Cohere(cohere::StreamReader),
+    Replicate(replicate::stream::StreamReader),
     Bedrock(bedrock::StreamReader),
 }
 
@@ -88,6 +90,7 @@ impl Reader {
             Self::Claude(reader) => reader.feed(input, each),
             Self::Gemini(reader) => reader.feed(input, each),
             Self::Cohere(reader) => reader.feed(input, each),
+            Self::Replicate(reader) => reader.feed(input, each),
             Self::Bedrock(reader) => reader.feed(input, each),
         }
     }
@@ -98,6 +101,7 @@ impl Reader {
             Self::Claude(reader) => reader.finish(each),
             Self::Gemini(reader) => reader.finish(each),
             Self::Cohere(reader) => reader.finish(each),
+            Self::Replicate(reader) => reader.finish(each),
             Self::Bedrock(reader) => reader.finish(each),
         }
     }
@@ -175,8 +179,7 @@ impl Other {
             Wire::Claude => Reader::Claude(claude::StreamReader::new()),
             Wire::Gemini => Reader::Gemini(gemini::stream::StreamReader::new()),
             Wire::Cohere => Reader::Cohere(cohere::StreamReader::new()),
-            // It answers with no stream: what looks like one is none of its own.
-            Wire::Replicate => Reader::OpenAi(openai::chat::StreamReader::new()),
+            Wire::Replicate => Reader::Replicate(replicate::stream::StreamReader::new()),
             Wire::Bedrock => Reader::Bedrock(bedrock::StreamReader::new()),
         };
         let writer = match endpoint {
@@ -300,6 +303,22 @@ impl Filter {
     #[must_use]
     pub fn must_be_done(&self) -> bool {
         matches!(self, Self::Other(other) if !matches!(other.reader, Reader::OpenAi(_)))
+    }
+
+    /// Whether all has been said but what was used, which such a stream does not tell.
+    #[must_use]
+    pub fn lacks_usage(&self) -> bool {
+        matches!(self, Self::Other(other)
+            if matches!(&other.reader, Reader::Replicate(reader) if reader.is_finished()) && !other.finished)
+    }
+
+    /// Takes what was used where the stream does not tell.
+    pub fn tell_usage(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        if let Self::Other(other) = self {
+            let piece = Piece::Usage(usage);
+            other.seen.note(&piece);
+            other.writer.write(&piece, out);
+        }
     }
 
     /// Appends an event that says that the stream failed.

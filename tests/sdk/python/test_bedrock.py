@@ -1,4 +1,4 @@
-"""The official AWS client for Python (Bedrock's Converse API), unmodified, against the provider simulator.
+"""The official AWS client for Python (Bedrock's Converse API, and its embeddings), unmodified, against the provider simulator.
 
 Started by tests/sdk_providers.rs, which sets BASE_URL, API_KEY and TIGHT_KEY (one request a minute) for keys that are
 sent, and AWS_KEY for one that signs. A model's name ending in `sim-NAME` chooses a fault.
@@ -144,6 +144,53 @@ class Converse(unittest.TestCase):
     def test_a_key_of_its_own(self):
         one = client(API_KEY)
         self.assertEqual(one.converse(modelId=MODEL, messages=HELLO)["stopReason"], "end_turn")
+
+
+class Embeddings(unittest.TestCase):
+    def setUp(self):
+        self.client = client()
+
+    def invoke(self, model, body):
+        answer = self.client.invoke_model(modelId=model, body=json.dumps(body))
+        tokens = int(answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-bedrock-input-token-count"])
+        return json.loads(answer["body"].read()), tokens
+
+    def test_titan(self):
+        for model, more, length in [
+            ("amazon.titan-embed-text-v1", {}, 1536),
+            ("amazon.titan-embed-text-v2:0", {}, 1024),
+            ("amazon.titan-embed-text-v2:0", {"dimensions": 256, "normalize": True, "embeddingTypes": ["float"]}, 256),
+        ]:
+            answer, tokens = self.invoke(model, {"inputText": "one two", **more})
+            self.assertEqual(len(answer["embedding"]), length)
+            self.assertEqual(answer["inputTextTokenCount"], tokens)
+        for body in ({}, {"inputText": ["a", "b"]}, {"inputText": "a", "dimensions": 7}):
+            with self.assertRaises(ClientError) as caught:
+                self.invoke("amazon.titan-embed-text-v2:0", body)
+            self.assertEqual(caught.exception.response["Error"]["Code"], "ValidationException")
+
+    def test_cohere(self):
+        body = {"texts": ["one", "two"], "input_type": "search_query"}
+        for model, more, length in [
+            ("cohere.embed-english-v3", {"truncate": "END"}, 1024),
+            ("cohere.embed-multilingual-v3", {}, 1024),
+            ("cohere.embed-v4:0", {"truncate": "RIGHT", "output_dimension": 512}, 512),
+        ]:
+            answer, tokens = self.invoke(model, {**body, **more})
+            self.assertEqual((answer["response_type"], len(answer["embeddings"])), ("embeddings_floats", 2))
+            self.assertEqual(len(answer["embeddings"][0]), length)
+            self.assertGreater(tokens, 0)
+            typed, _ = self.invoke(model, {**body, **more, "embedding_types": ["float", "int8"]})
+            self.assertEqual(typed["response_type"], "embeddings_by_type")
+            self.assertEqual(typed["embeddings"]["float"], answer["embeddings"])
+            self.assertEqual(len(typed["embeddings"]["int8"][0]), length)
+        with self.assertRaises(ClientError):
+            self.invoke("cohere.embed-english-v3", {**body, "output_dimension": 512})
+
+    def test_models_that_make_none(self):
+        with self.assertRaises(ClientError) as caught:
+            self.invoke("mistral.mistral-large-2407-v1:0", {"inputText": "a"})
+        self.assertEqual(caught.exception.response["Error"]["Code"], "ValidationException")
 
 
 class Errors(unittest.TestCase):

@@ -124,7 +124,7 @@ class Google(unittest.TestCase):
         with self.assertRaises(errors.ClientError) as raised:
             self.client.models.generate_content(model="openai:gpt-4o-mini", contents="hi", config=config)
         self.assertEqual((raised.exception.code, raised.exception.status), (400, "INVALID_ARGUMENT"))
-        self.assertIn("top_k", raised.exception.message)
+        self.assertIn("topK", raised.exception.message)
         for key, model, code in (("wrong", MODELS[0], 401), (API_KEY, "nobody:x", 404)):
             with self.assertRaises(errors.ClientError) as raised:
                 one = client(key)  # it is closed with the last that holds it

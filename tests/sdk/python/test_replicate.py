@@ -52,6 +52,21 @@ class Predictions(unittest.TestCase):
         text = "".join(str(event) for event in events)
         self.assertEqual(text, "".join(self.replicate.run(LLAMA, input=HELLO)))
 
+    def test_a_stream_of_a_prediction_that_fails(self):
+        with self.assertRaises(RuntimeError) as raised:
+            list(self.replicate.stream("me/model-fails", input=HELLO))
+        self.assertIn("out of memory", str(raised.exception))
+
+    def test_a_model_without_streams(self):
+        with self.assertRaises(ReplicateError) as raised:
+            list(self.replicate.stream("me/model-unstreamed", input=HELLO))
+        self.assertIn("does not support streaming", str(raised.exception))
+
+    def test_cancel(self):
+        prediction = self.replicate.models.predictions.create(LLAMA, input=HELLO)
+        prediction.cancel()
+        self.assertEqual((prediction.status, prediction.output), ("canceled", None))
+
     def test_failures(self):
         for model, said in [("me/model-fails", "out of memory"), ("me/model-sensitive", "flagged as sensitive")]:
             with self.assertRaises(ModelError) as raised:

@@ -4,12 +4,16 @@ Started by tests/sdk.rs, which sets GATEWAY (the gateway's address), SIMULATOR (
 back is compared with what the same provider answers to its own client.
 """
 
+import json
 import os
 import unittest
 
+import boto3
 import cohere
 import openai
 import voyageai
+from botocore import UNSIGNED
+from botocore.config import Config
 
 GATEWAY = os.environ["GATEWAY"]
 SIMULATOR = os.environ["SIMULATOR"]
@@ -26,15 +30,41 @@ VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{GATEWAY}/v1", timeo
 OWN_COHERE = cohere.ClientV2(api_key=API_KEY, base_url=f"http://{SIMULATOR}", timeout=20)
 OWN_VOYAGE = voyageai.Client(api_key=API_KEY, base_url=f"http://{SIMULATOR}/voyage/v1", timeout=20, max_retries=1)
 
+OWN_BEDROCK = boto3.client(
+    "bedrock-runtime",
+    region_name="us-east-1",
+    endpoint_url=f"http://{SIMULATOR}",
+    config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
+)
+
+
+def add_key(request, **_):
+    request.headers["Authorization"] = f"Bearer {API_KEY}"
+
+
+# Of itself it sends such a key over TLS only.
+OWN_BEDROCK.meta.events.register("before-send.bedrock-runtime", add_key)
+
+
+def invoke(model, body):
+    return json.loads(OWN_BEDROCK.invoke_model(modelId=model, body=json.dumps(body))["body"].read())
+
 
 def own_vectors(provider, dimensions):
+    if provider == "bedrock":
+        body = {"texts": TEXTS, "input_type": "search_document", "output_dimension": dimensions}
+        return invoke("cohere.embed-v4:0", body)["embeddings"]
     if provider == "voyage":
         return OWN_VOYAGE.embed(TEXTS, model="voyage-3.5", output_dimension=dimensions).embeddings
     options = {"input_type": "search_document", "embedding_types": ["float"], "output_dimension": dimensions}
     return OWN_COHERE.embed(model="embed-v4.0", texts=TEXTS, **options).embeddings.float_
 
 
-EMBEDDERS = {"cohere": "cohere:embed-v4.0", "voyage": "voyage:voyage-3.5"}
+EMBEDDERS = {
+    "cohere": "cohere:embed-v4.0",
+    "voyage": "voyage:voyage-3.5",
+    "bedrock": "bedrock:cohere.embed-v4:0",
+}
 RANKERS = {"cohere": "cohere:rerank-v3.5", "voyage": "voyage:rerank-2.5"}
 
 
@@ -60,6 +90,19 @@ class Embeddings(unittest.TestCase):
             more = {"input_type": "query", "truncation": False}
             self.assertEqual(len(OPENAI.embeddings.create(model=model, input="a", extra_body=more).data), 1, provider)
 
+    def test_openais_client_with_titan(self):
+        for model, dimensions in (("amazon.titan-embed-text-v1", None), ("amazon.titan-embed-text-v2:0", 256)):
+            options = {"dimensions": dimensions} if dimensions else {}
+            own = invoke(model, {"inputText": TEXTS[1], **options})
+            for more in ({}, {"encoding_format": "float"}):
+                with self.subTest(model=model, more=more):
+                    answer = OPENAI.embeddings.create(model=f"bedrock:{model}", input=TEXTS[1], **options, **more)
+                    self.near([one.embedding for one in answer.data], [own["embedding"]])
+                    self.assertEqual(answer.usage.prompt_tokens, own["inputTextTokenCount"])
+            with self.assertRaises(openai.BadRequestError) as raised:
+                OPENAI.embeddings.create(model=f"bedrock:{model}", input=TEXTS)
+            self.assertEqual(raised.exception.param, "input")
+
     def test_voyages_client(self):
         for provider, model in EMBEDDERS.items():
             with self.subTest(provider=provider):
@@ -81,14 +124,15 @@ class Embeddings(unittest.TestCase):
                 self.near(answer.embeddings.float_, wanted)
                 self.assertEqual((answer.texts, answer.response_type), (TEXTS, "embeddings_by_type"))
                 self.assertGreater(answer.meta.billed_units.input_tokens, 0)
-        for provider, model in EMBEDDERS.items():
+        for provider in ("cohere", "voyage"):
             with self.subTest(provider=provider):
+                model = EMBEDDERS[provider]
                 answer = COHERE_V2.embed(model=model, texts=["a"], input_type="search_query", embedding_types=["int8"])
                 self.assertIsInstance(answer.embeddings.int8[0][0], int)
 
     def test_coheres_errors(self):
         once = {"input_type": "search_query", "request_options": {"max_retries": 0}}
-        for provider, model in EMBEDDERS.items():
+        for provider in ("cohere", "voyage"):
             for status, error in ((400, cohere.BadRequestError), (429, cohere.TooManyRequestsError)):
                 with self.subTest(provider=provider), self.assertRaises(error):
                     COHERE_V2.embed(model=f"{provider}:sim-error-{status}", texts=["a"], **once)
@@ -101,11 +145,13 @@ class Embeddings(unittest.TestCase):
 
     def test_errors(self):
         for provider, model in EMBEDDERS.items():
+            # A model's name decides how Bedrock is asked.
+            name = "cohere.embed-" if provider == "bedrock" else ""
             for status, error in ((400, openai.BadRequestError), (429, openai.RateLimitError)):
                 with self.subTest(provider=provider), self.assertRaises(error):
-                    OPENAI.embeddings.create(model=f"{provider}:sim-error-{status}", input="a")
+                    OPENAI.embeddings.create(model=f"{provider}:{name}sim-error-{status}", input="a")
             with self.assertRaises(openai.NotFoundError) as raised:
-                OPENAI.embeddings.create(model=f"{provider}:no-such-model", input="a")
+                OPENAI.embeddings.create(model=f"{provider}:{name}no-such-model", input="a")
             self.assertEqual(raised.exception.code, "model_not_found")
             with self.assertRaises(openai.BadRequestError) as raised:
                 OPENAI.embeddings.create(model=model, input=[1, 2, 3])

@@ -1,11 +1,12 @@
 //! Amazon Bedrock's Converse API (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html):
-//! from a request's bytes to an answer.
+//! from a request's bytes to an answer; and `InvokeModel`, as far as embeddings go (`embed`).
 //!
 //! `auth` checks signatures and keys, `request` reads a conversation, `converse` and `stream` write what is answered,
 //! the latter in the messages of `frame`; `errors` and `fields` are what all share.
 
 mod auth;
 mod converse;
+mod embed;
 mod errors;
 mod fields;
 mod frame;
@@ -54,15 +55,15 @@ fn route(call: &Call<'_>, wait: Duration) -> Result<Reply, ApiError> {
     let unknown = || ApiError::new(404, "UnknownOperationException", "");
     let rest = call.path.strip_prefix("/model/").ok_or_else(unknown)?;
     let (model, operation) = rest.split_once('/').ok_or_else(unknown)?;
-    let stream = match operation {
-        "converse" => false,
-        "converse-stream" => true,
-        _ => return Err(unknown()),
-    };
     if call.method != Method::POST {
         return Err(unknown());
     }
-    converse::answer(call, &decoded(model), stream, wait)
+    match operation {
+        "converse" => converse::answer(call, &decoded(model), false, wait),
+        "converse-stream" => converse::answer(call, &decoded(model), true, wait),
+        "invoke" => embed::answer(call, &decoded(model), wait),
+        _ => Err(unknown()),
+    }
 }
 
 /// A part of a path without its escapes (RFC 3986 section 2.1).

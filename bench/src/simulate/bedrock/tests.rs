@@ -91,7 +91,7 @@ fn what_is_wrong_is_refused() {
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(answer.header("x-amzn-errortype").unwrap().starts_with(&format!("{name}:")));
     }
-    assert_eq!(post(&simulator, "/model/m/invoke", "{}").status, 404);
+    assert_eq!(post(&simulator, "/model/m/invoke-with-response-stream", "{}").status, 404);
 }
 
 #[test]

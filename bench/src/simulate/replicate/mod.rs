@@ -1,8 +1,9 @@
 //! Replicate's HTTP API (https://replicate.com/docs/reference/http), as far as language models go: predictions of
-//! official models and of versions, and their streams.
+//! official models and of versions, their streams, and their cancelation.
 //!
 //! Nothing is kept between requests: what is still to be said of a prediction is in its id. A model whose name ends in
-//! `-cold` is not ready when it is first asked; one in `-fails` fails, one in `-sensitive` is flagged.
+//! `-cold` is not ready when it is first asked; one in `-fails` fails, one in `-sensitive` is flagged, and one in
+//! `-unstreamed` has no stream.
 
 mod stream;
 
@@ -89,11 +90,12 @@ pub(crate) fn answer(call: &Call<'_>, wait: Duration) -> Reply {
 }
 
 fn route(call: &Call<'_>, wait: Duration) -> Result<Reply, Problem> {
-    if let (&Method::GET, Some(id)) = (call.method, call.path.strip_prefix("/v1/stream/")) {
+    if let (&Method::GET, Some(id)) = (call.method, call.path.strip_prefix("/v1/files/")) {
         // Whoever knows the address may read it.
         let prediction = Prediction::named(id).ok_or_else(|| Problem::of(Trouble::NoModel))?;
         call.named("", true);
-        let events = Outputs::new(prediction.text(), gate::chunk_tokens(call), gate::pace(call));
+        let text = if prediction.fate.error().is_none() { prediction.text() } else { String::new() };
+        let events = Outputs::new(text, prediction.fate.error(), gate::chunk_tokens(call), gate::pace(call));
         let mut reply = whole(&Value::Null, wait, None);
         (reply.body, reply.completion_tokens) = (Body::Events(Box::new(events)), prediction.output as u64);
         return Ok(reply);
@@ -107,7 +109,12 @@ fn route(call: &Call<'_>, wait: Duration) -> Result<Reply, Problem> {
         (&Method::GET, Some(id), _) => {
             let prediction = id.strip_prefix('/').and_then(Prediction::named);
             let prediction = prediction.ok_or_else(|| Problem::of(Trouble::NoModel))?;
-            Ok(whole(&prediction.body(call, "succeeded", None), wait, None))
+            Ok(whole(&prediction.body(call, prediction.fate.status()), wait, None))
+        }
+        (&Method::POST, Some(rest), _) if rest.ends_with("/cancel") => {
+            let id = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix("/cancel"));
+            let prediction = id.and_then(Prediction::named).ok_or_else(|| Problem::of(Trouble::NoModel))?;
+            Ok(whole(&prediction.body(call, "canceled"), wait, None))
         }
         (_, Some(""), _) | (_, _, Some(_)) => Err(Problem::new(405, "Method not allowed", "Use POST.")),
         _ => Err(Problem::of(Trouble::NoModel)),
@@ -135,21 +142,13 @@ fn create(call: &Call<'_>, model: Option<&str>, wait: Duration) -> Result<Reply,
     let wish =
         if length.min == length.max { length.min } else { call.shard.rng.between(length.min, length.max) };
     let output = most.map_or(wish, |most| wish.min(usize::try_from(most).unwrap_or(usize::MAX)));
-    let prediction =
-        Prediction { id: String::new(), input: text::count(prompt) + text::count(system), output }
-            .given_id(&call.shard.rng);
+    let fate = Fate::ALL.into_iter().find(|fate| fate.of(model)).unwrap_or(Fate::Well);
+    let input = text::count(prompt) + text::count(system);
+    let prediction = Prediction { id: String::new(), fate, input, output }.given_id(&call.shard.rng);
     gate::spend(call, prediction.input + prediction.output).map_err(Problem::of)?;
     let waits = call.prefer.is_some_and(|prefer| prefer.starts_with(b"wait"));
-    let (status, error) = match model {
-        model if model.ends_with("-fails") => ("failed", Some("CUDA out of memory (E1001)")),
-        model if model.ends_with("-sensitive") => {
-            ("failed", Some("The output was flagged as sensitive. (E005)"))
-        }
-        model if model.ends_with("-cold") => ("starting", None),
-        _ if waits => ("succeeded", None),
-        _ => ("starting", None),
-    };
-    let mut reply = whole(&prediction.body(call, status, error), wait, fault);
+    let status = if waits && !model.ends_with("-cold") { fate.status() } else { "starting" };
+    let mut reply = whole(&prediction.body(call, status), wait, fault);
     reply.status = StatusCode::CREATED;
     if status == "succeeded" {
         (reply.prompt_tokens, reply.completion_tokens) = (prediction.input as u64, prediction.output as u64);
@@ -157,9 +156,55 @@ fn create(call: &Call<'_>, model: Option<&str>, wait: Duration) -> Result<Reply,
     Ok(reply)
 }
 
+/// What becomes of a prediction, which the first letter of its id tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Well,
+    Fails,
+    Sensitive,
+    Unstreamed,
+}
+
+impl Fate {
+    const ALL: [Self; 4] = [Self::Fails, Self::Sensitive, Self::Unstreamed, Self::Well];
+
+    fn letter(self) -> char {
+        match self {
+            Self::Well => 'p',
+            Self::Fails => 'f',
+            Self::Sensitive => 's',
+            Self::Unstreamed => 'u',
+        }
+    }
+
+    /// Whether it is that of this model's predictions.
+    fn of(self, model: &str) -> bool {
+        match self {
+            Self::Well => true,
+            Self::Fails => model.ends_with("-fails"),
+            Self::Sensitive => model.ends_with("-sensitive"),
+            Self::Unstreamed => model.ends_with("-unstreamed"),
+        }
+    }
+
+    /// In which status it ends.
+    fn status(self) -> &'static str {
+        if self.error().is_some() { "failed" } else { "succeeded" }
+    }
+
+    fn error(self) -> Option<&'static str> {
+        match self {
+            Self::Fails => Some("CUDA out of memory (E1001)"),
+            Self::Sensitive => Some("The output was flagged as sensitive. (E005)"),
+            Self::Well | Self::Unstreamed => None,
+        }
+    }
+}
+
 /// What is known of a prediction.
 struct Prediction {
     id: String,
+    fate: Fate,
     /// Tokens read and written.
     input: usize,
     output: usize,
@@ -170,22 +215,24 @@ impl Prediction {
     fn given_id(self, rng: &Rng) -> Self {
         let mut salt = Vec::new();
         rng.hex(&mut salt, 8);
-        let id = format!("p{}i{}o{}", String::from_utf8_lossy(&salt), self.input, self.output);
+        let letter = self.fate.letter();
+        let id = format!("{letter}{}i{}o{}", String::from_utf8_lossy(&salt), self.input, self.output);
         Self { id, ..self }
     }
 
     fn named(id: &str) -> Option<Self> {
-        let (rest, output) = id.strip_prefix('p')?.rsplit_once('o')?;
+        let fate = Fate::ALL.into_iter().find(|fate| id.starts_with(fate.letter()))?;
+        let (rest, output) = id.get(1..)?.rsplit_once('o')?;
         let (_, input) = rest.rsplit_once('i')?;
         let output = output.parse().ok().filter(|&output| output <= MAX_ANSWER_TOKENS)?;
-        Some(Self { id: id.to_owned(), input: input.parse().ok()?, output })
+        Some(Self { id: id.to_owned(), fate, input: input.parse().ok()?, output })
     }
 
     fn text(&self) -> String {
         text::answer(self.output).into_owned()
     }
 
-    fn body(&self, call: &Call<'_>, status: &str, error: Option<&str>) -> Value {
+    fn body(&self, call: &Call<'_>, status: &str) -> Value {
         let done = status == "succeeded";
         let text = self.text();
         let mut pieces = Vec::new();
@@ -203,13 +250,19 @@ impl Prediction {
             }
             false => json!({}),
         };
+        let error = self.fate.error().filter(|_| status == "failed");
+        let mut urls = json!({
+            "get": format!("{root}/predictions/{id}"), "cancel": format!("{root}/predictions/{id}/cancel"),
+        });
+        if let (false, Some(urls)) = (self.fate == Fate::Unstreamed, urls.as_object_mut()) {
+            urls.insert("stream".to_owned(), format!("{root}/files/{id}").into());
+        }
         json!({
             "id": id, "model": "simulated/model", "version": "hidden", "input": {}, "logs": "", "source": "api",
             "output": if done { json!(pieces) } else { Value::Null },
             "data_removed": false, "error": error, "status": status,
             "created_at": "2026-01-02T03:04:05.678Z",
-            "urls": {"get": format!("{root}/predictions/{id}"), "cancel": format!("{root}/predictions/{id}/cancel"),
-                "stream": format!("{root}/stream/{id}")},
+            "urls": urls,
             "metrics": metrics,
         })
     }
@@ -236,9 +289,11 @@ mod tests {
 
     #[test]
     fn an_id_tells_what_its_prediction_is() {
-        let made = Prediction { id: String::new(), input: 7, output: 9 }.given_id(&Rng::new(1));
+        let made =
+            Prediction { id: String::new(), fate: Fate::Fails, input: 7, output: 9 }.given_id(&Rng::new(1));
         let found = Prediction::named(&made.id).unwrap();
-        assert_eq!((found.input, found.output, found.text()), (7, 9, made.text()));
+        assert_eq!((found.fate, found.input, found.output), (Fate::Fails, 7, 9));
+        assert_eq!(found.text(), made.text());
         assert!(made.id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         for id in ["", "p", "pio", "pabi7", "pabi7o", "pabi7o99999999999"] {
             assert!(Prediction::named(id).is_none(), "{id}");

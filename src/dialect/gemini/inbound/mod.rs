@@ -29,3 +29,23 @@ pub use events::EventWriter;
 pub use rename::renamed;
 pub use request::{read_count, read_request};
 pub use scan::scan;
+
+/// What Google calls what OpenAI has another name for, where it is named as what a provider has nothing like.
+pub const NAMES: &[(&str, &str)] = &[
+    ("temperature", "generationConfig.temperature"),
+    ("top_k", "generationConfig.topK"),
+    ("top_p", "generationConfig.topP"),
+    ("stop", "generationConfig.stopSequences"),
+    ("seed", "generationConfig.seed"),
+    ("n", "generationConfig.candidateCount"),
+    ("presence_penalty", "generationConfig.presencePenalty"),
+    ("frequency_penalty", "generationConfig.frequencyPenalty"),
+    ("logprobs", "generationConfig.responseLogprobs"),
+    ("top_logprobs", "generationConfig.logprobs"),
+    ("response_format", "generationConfig.responseSchema"),
+    ("reasoning_effort", "generationConfig.thinkingConfig"),
+    ("thinking.budget_tokens", "generationConfig.thinkingConfig.thinkingBudget"),
+    ("tool_choice", "toolConfig.functionCallingConfig"),
+    ("dimensions", "outputDimensionality"),
+    ("input_type", "taskType"),
+];

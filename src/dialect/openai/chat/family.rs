@@ -1,14 +1,15 @@
 //! What those who speak OpenAI's dialect do each in its own way, where they are asked.
 //!
 //! Source: Mistral, "Chat Completion" and "Reasoning", and the checks of its `mistral-common` (ids of calls, the order
-//! of messages); xAI, "Reasoning" (what its models refuse); OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks
-//! and Together, "Chat completions" (`top_k`).
+//! of messages); xAI, "Reasoning" (what its models refuse), and what its API answers to a wrong key; OpenRouter,
+//! "Reasoning tokens" and "Parameters"; Fireworks and Together, "Chat completions" (`top_k`).
 
 use std::borrow::Cow;
 
 use coo_shards::budget::home::fnv1a;
 
-use crate::dialect::chat::Effort;
+use super::error::read_error;
+use crate::dialect::chat::{Effort, Losses, Message, Refused};
 
 /// Whose ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +100,43 @@ impl Family {
         }
     }
 
+    /// The messages in the order that they are sent in, each with its place in the request. Mistral refuses instructions
+    /// behind an answer or a function's result ("Unexpected role 'system' after role 'assistant'"): these go to the front,
+    /// behind those that are there. So they stay instructions, as with providers that have one place for all of them.
+    ///
+    /// # Errors
+    /// Where an answer that was over would be the last message then, and be gone on with.
+    pub(super) fn ordered<'m, 'r>(
+        self,
+        messages: &'m [Message<'r>],
+    ) -> Result<Vec<(usize, &'m Message<'r>)>, Refused> {
+        let all = messages.iter().enumerate();
+        if self != Self::Mistral {
+            return Ok(all.collect());
+        }
+        let first = messages.iter().take_while(|message| matches!(message, Message::System(_))).count();
+        let mut before: Option<&Message<'_>> = None;
+        let (late, mut ordered): (Vec<_>, Vec<_>) = all.partition(|(_, message)| {
+            let is_late = matches!(message, Message::System(_))
+                && matches!(before, Some(Message::Assistant(_) | Message::Tool { .. }));
+            if !is_late {
+                before = Some(*message);
+            }
+            is_late
+        });
+        if let (Some((index, _)), Some(Message::Assistant(_))) = (late.last(), before)
+            && index + 1 == messages.len()
+        {
+            return Losses::refuse(
+                format!("messages[{index}]"),
+                "The provider of this model (mistral) takes no instructions behind an answer where nothing follows: \
+                 put them in front, or into a message of the user.",
+            );
+        }
+        ordered.splice(first..first, late);
+        Ok(ordered)
+    }
+
     /// The id of a call as it may be sent. The same id makes the same one, so that a result finds its call.
     pub(super) fn call_id(self, id: &str) -> Cow<'_, str> {
         let fits = id.len() == CALL_ID_CHARS && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -115,6 +153,14 @@ impl Family {
         }
         Cow::Owned(made)
     }
+}
+
+/// Whether a 400 says that the key is not known, as xAI's does: "Incorrect API key provided: sk***am. You can obtain an
+/// API key from https://console.x.ai.", which it has also sent with its spaces escaped.
+#[must_use]
+pub fn refuses_key(body: &[u8]) -> bool {
+    let said = read_error(400, body).message;
+    ["Incorrect API key", "Incorrect%20API%20key"].iter().any(|words| said.starts_with(words))
 }
 
 #[cfg(test)]

@@ -223,3 +223,59 @@ fn a_conversation_as_mistral_takes_it() {
         assert_eq!(got["messages"], wanted);
     }
 }
+
+#[test]
+fn a_wrong_key_of_xais_is_known_by_its_words() {
+    for (error, wrong) in [
+        ("Incorrect API key provided: sk***am. You can obtain an API key from https://console.x.ai.", true),
+        ("Incorrect%20API%20key%20provided:%20ba***na.", true),
+        ("Argument not supported on this model: presencePenalty", false),
+        ("The tool said: Incorrect API key provided", false),
+    ] {
+        let body = json!({"code": "Client specified an invalid argument", "error": error}).to_string();
+        assert_eq!(refuses_key(body.as_bytes()), wrong, "{error}");
+    }
+    assert!(!refuses_key(b"") && !refuses_key(b"<html>"));
+}
+
+#[test]
+fn instructions_that_mistral_would_refuse_go_to_the_front() {
+    let system = |text: &'static str| Message::System(vec![Part::Text(text.into())]);
+    let result = || tool("aB3xK9mP2", vec![Part::Text("r".into())]);
+    let roles = |family, messages: Vec<Message<'static>>| -> Result<Vec<String>, Refused> {
+        let request = Request { messages, ..Request::default() };
+        let got = written(&request, &target(family, "m"), &mut Losses::new(true))?;
+        let said =
+            |one: &Value| format!("{} {}", one["role"].as_str().unwrap(), one["content"].as_str().unwrap());
+        Ok(got["messages"].as_array().unwrap().iter().map(said).collect())
+    };
+    let talk = || {
+        let late = [system("b"), system("c"), user("d"), system("e"), result(), system("f"), user("g")];
+        [vec![system("a"), user("Hi"), said("Yes.")], late.into()].concat()
+    };
+    assert_eq!(
+        roles(Family::Mistral, talk()).unwrap(),
+        [
+            "system a",
+            "system b",
+            "system c",
+            "system f",
+            "user Hi",
+            "assistant Yes.",
+            "user d",
+            "system e",
+            "tool r",
+            "assistant OK.",
+            "user g",
+        ]
+    );
+    let kept = ["a", "Hi", "Yes.", "b", "c", "d", "e", "r", "f", "g"];
+    let others = roles(Family::OpenAi, talk()).unwrap();
+    assert!(others.iter().zip(kept).all(|(one, text)| one.ends_with(text)), "{others:?}");
+    // Of what ends with them an answer would be gone on with that was over; a result is answered.
+    let ends = || vec![user("Hi"), said("Yes."), system("b")];
+    assert_eq!(roles(Family::Mistral, ends()).unwrap_err().param, "messages[2]");
+    assert_eq!(roles(Family::OpenAi, ends()).unwrap().len(), 3);
+    let ends = vec![user("Hi"), result(), system("b")];
+    assert_eq!(roles(Family::Mistral, ends).unwrap(), ["system b", "user Hi", "tool r"]);
+}

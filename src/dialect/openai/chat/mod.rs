@@ -20,7 +20,7 @@ mod write_request;
 
 pub use chunks::ChunkWriter;
 pub use error::{read_error, write_error};
-pub use family::Family;
+pub use family::{Family, refuses_key};
 pub use read_answer::{read_answer, read_failure};
 pub use read_request::read_request;
 pub use stream::StreamReader;

@@ -299,7 +299,7 @@ const BRIDGE: &[u8] = b",{\"role\":\"assistant\",\"content\":\"OK.\"}";
 fn write_messages(messages: &[Message<'_>], family: Family, out: &mut Vec<u8>) -> Result<(), Refused> {
     let mut returned = Vec::new();
     let mut answered = false;
-    for (index, message) in messages.iter().enumerate() {
+    for (at, (index, message)) in family.ordered(messages)?.into_iter().enumerate() {
         if !matches!(message, Message::Tool { .. }) {
             let bridged = write_returned(&mut returned, family, out)?;
             let more = matches!(message, Message::User(_) | Message::System(_));
@@ -308,10 +308,10 @@ fn write_messages(messages: &[Message<'_>], family: Family, out: &mut Vec<u8>) -
             }
         }
         answered = matches!(message, Message::Tool { .. });
-        if index > 0 {
+        if at > 0 {
             out.push(b',');
         }
-        write_message(index, message, family, index + 1 == messages.len(), out)?;
+        write_message(index, message, family, at + 1 == messages.len(), out)?;
         if let Message::Tool { parts, .. } = message {
             let more = parts.iter().enumerate().filter(|(_, part)| !matches!(part, Part::Text(_)));
             returned.extend(more.map(|(place, part)| (index, place, part)));

@@ -1,0 +1,5 @@
+#![no_main]
+
+use coo_llm_fuzz::{Endpoint, inbound};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| inbound::request(Endpoint::CohereChat, data));
