@@ -2,7 +2,7 @@
 
 use coo_llm::dialect::{
     chat::Request,
-    claude, estimate,
+    claude, estimate, gemini,
     openai::{chat::Family, form, request, splice::Splice},
     translate::{self, Rules},
 };
@@ -58,7 +58,8 @@ pub fn path(data: &[u8]) {
     if let Ok(path) = std::str::from_utf8(data)
         && let Some((_, model)) = gemini::inbound::target::read(path)
     {
-        gemini::model::path_to(&model, Endpoint::GenerateContent);
+        let goes_on = gemini::model::path_to(model, Endpoint::GenerateContent);
+        assert!(goes_on.bytes().all(|byte| byte.is_ascii_graphic()), "{goes_on:?}");
     }
 }
 
