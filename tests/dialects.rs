@@ -268,7 +268,7 @@ fn what_coheres_clients_ask_of_cohere_is_left_alone() {
         ),
         (
             "/v2/rerank",
-            r#"{"query":"q","documents":["a"],"model":"cohere:m","relevant_spans":{}}"#,
+            r#"{"query":"q","documents":["a"],"model":"cohere:rerank-v3.5","relevant_spans":{}}"#,
             r#"{"id":"r","results":[],"meta":{"billed_units":{"search_units":1}}}"#,
         ),
     ] {
@@ -276,12 +276,14 @@ fn what_coheres_clients_ask_of_cohere_is_left_alone() {
         assert_eq!((reply.status, reply.text()), (200, got.to_owned()), "{path}");
         let seen = provider.seen().pop().unwrap();
         assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{}", seen.head);
-        assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), body.replace("cohere:m", "m"));
+        assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), body.replace("cohere:", ""));
         assert_eq!(seen.header("authorization").as_deref(), Some("Bearer co-upstream"));
         assert_eq!(seen.header("x-client-name").as_deref(), Some("x"));
     }
     let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "provider=\"cohere\""]);
     assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (26.0, 6.0));
+    let of = |name| gateway.metric(name, &["model=\"rerank-v3.5\""]);
+    assert_eq!((of("coo_llm_searches_total"), of("coo_llm_cost_total")), (1.0, 0.002));
     let cut = r#"{"model":"cohere:m","messages":[{"role":"user","content":"cut"}],"stream":true}"#;
     let cut = post(&gateway, "/v2/chat", &head, cut).text();
     let end = cut.rsplit("event: message-end\ndata: ").next().unwrap();
@@ -376,11 +378,11 @@ fn vectors_and_ranks_are_asked_of_those_who_have_them() {
         ),
         (
             "/v1/rerank",
-            r#"{"model":"cohere:m","query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true}"#,
+            r#"{"model":"cohere:rerank-v4.0-pro","query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true}"#,
             "/v2/rerank",
-            r#"{"model":"m","query":"q","documents":["a","b"],"top_n":1}"#,
+            r#"{"model":"rerank-v4.0-pro","query":"q","documents":["a","b"],"top_n":1}"#,
             format!(
-                r#"{{"id":"r","model":"m","results":{ranked},"meta":{{"billed_units":{{"search_units":1}}}}}}"#
+                r#"{{"id":"r","model":"rerank-v4.0-pro","results":{ranked},"meta":{{"billed_units":{{"search_units":1}}}}}}"#
             ),
         ),
         (
@@ -398,6 +400,8 @@ fn vectors_and_ranks_are_asked_of_those_who_have_them() {
         assert!(seen.head.starts_with(&format!("POST {at} HTTP/1.1\r\n")), "{}", seen.head);
         assert_eq!(String::from_utf8(seen.body).unwrap(), sent);
     }
+    let of = |name| gateway.metric(name, &["model=\"rerank-v4.0-pro\""]);
+    assert_eq!((of("coo_llm_searches_total"), of("coo_llm_cost_total")), (1.0, 0.0025));
     let refused = post(&gateway, "/v1/chat/completions", &bearer(), &chat_body("voyage:m"));
     assert_eq!((refused.status, refused.error_code().as_str()), (400, "unsupported_endpoint"));
     let refused =
@@ -673,6 +677,7 @@ fn forms_pass_as_they_are_but_for_the_model() {
     let tokens = |kind| gateway.metric("coo_llm_tokens_total", &[kind, "model=\"gpt-4o-transcribe\""]);
     assert_eq!((tokens("type=\"input\""), tokens("type=\"output\"")), (14.0, 2.0));
     assert_eq!(gateway.metric("coo_llm_audio_seconds_total", &["model=\"whisper-1\""]), 18.0);
+    assert_eq!(gateway.metric("coo_llm_cost_total", &["model=\"whisper-1\""]), 0.0018);
     let log = gateway.log(3);
     assert_eq!((&log[0]["audio_seconds"], &log[2]["stream"]), (&9.into(), &true.into()), "{log:?}");
     assert!(log[2]["first_token_us"].is_u64(), "{log:?}");

@@ -98,6 +98,7 @@ fn merge(samples: &[Sample], snapshot: &Snapshot) -> Merged {
             into.cached_tokens += series.cached_tokens;
             into.cache_write_tokens += series.cache_write_tokens;
             into.seconds += series.seconds;
+            into.searches += series.searches;
             into.output_tokens += series.output_tokens;
             into.reasoning_tokens += series.reasoning_tokens;
             into.cost += series.cost;
@@ -197,6 +198,15 @@ fn counters(out: &mut String, merged: &Merged) {
     family(out, "coo_llm_audio_seconds_total", "counter", help);
     for (names, series) in merged.series.iter().filter(|(_, series)| series.seconds > 0) {
         let _ = writeln!(out, "coo_llm_audio_seconds_total{{{}}} {}", labels(names, &[]), series.seconds);
+    }
+    family(
+        out,
+        "coo_llm_searches_total",
+        "counter",
+        "Searches that providers counted of reranking, and not tokens.",
+    );
+    for (names, series) in merged.series.iter().filter(|(_, series)| series.searches > 0) {
+        let _ = writeln!(out, "coo_llm_searches_total{{{}}} {}", labels(names, &[]), series.searches);
     }
     family(out, "coo_llm_cost_total", "counter", "Cost in USD.");
     for (names, series) in merged.series.iter().filter(|(names, _)| !names.0.is_empty()) {

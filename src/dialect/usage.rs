@@ -58,7 +58,7 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     let (mut apart, mut read, mut written) = (false, 0, 0);
     let mut seconds = None;
     // Cohere's: what is billed and what was processed, each in its own object.
-    let (mut billed, mut processed, mut cached) = ([None; 2], [None; 2], None);
+    let (mut billed, mut processed, mut cached) = ([None; 3], [None; 2], None);
     let mut usage = Usage::default();
     let mut more = cursor.begin_object()?;
     while more {
@@ -75,7 +75,9 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                 let [reasoning] = read_details(cursor, object, ["reasoning_tokens"])?;
                 usage.reasoning_tokens = reasoning.unwrap_or(usage.reasoning_tokens);
             }
-            b"billed_units" => billed = read_details(cursor, object, ["input_tokens", "output_tokens"])?,
+            b"billed_units" => {
+                billed = read_details(cursor, object, ["input_tokens", "output_tokens", "search_units"])?;
+            }
             b"tokens" => processed = read_details(cursor, object, ["input_tokens", "output_tokens"])?,
             name => {
                 let count = json::count(cursor.value()?.of(object));
@@ -101,15 +103,16 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
         more = cursor.next_member()?;
     }
     if prompt.or(completion).or(total).is_none() {
-        let ([input, output], [read, written]) = (billed, processed);
+        let ([input, output, searches], [read, written]) = (billed, processed);
         let (input, output) = (input.or(read), output.or(written));
-        if input.or(output).is_some() {
+        if input.or(output).or(searches).is_some() {
             let (prompt_tokens, completion_tokens) = (input.unwrap_or(0), output.unwrap_or(0));
             return Ok(Some(Usage {
                 prompt_tokens,
                 completion_tokens,
                 total_tokens: prompt_tokens.saturating_add(completion_tokens),
                 cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
+                searches: searches.unwrap_or(0),
                 ..Usage::default()
             }));
         }
@@ -588,9 +591,13 @@ mod tests {
             ),
             (r#"{"tokens":{"input_tokens":9,"output_tokens":4}}"#, of(9, 4, 13, 0, 0)),
             (r#"{"api_version":{"version":"2"},"billed_units":{"input_tokens":7}}"#, of(7, 0, 7, 0, 0)),
-            (r#"{"billed_units":{"search_units":1},"cached_tokens":1}"#, None),
             (r#"{"prompt_tokens":9,"total_tokens":9,"cached_tokens":3}"#, of(9, 0, 9, 0, 0)),
             (r#"{"type":"duration","seconds":9}"#, Some(Usage { seconds: 9, ..Usage::default() })),
+            // Of Cohere's reranking.
+            (
+                r#"{"api_version":{"version":"2"},"billed_units":{"search_units":2}}"#,
+                Some(Usage { searches: 2, ..Usage::default() }),
+            ),
             // Nothing counted.
             ("{}", None),
             (r#"{"prompt_tokens":null}"#, None),

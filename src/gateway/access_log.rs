@@ -130,6 +130,9 @@ impl AccessLog {
             if usage.seconds > 0 {
                 number(out, "audio_seconds", usage.seconds);
             }
+            if usage.searches > 0 {
+                number(out, "searches", usage.searches);
+            }
             let cost = account.cost();
             if cost.0 > 0 {
                 let _ = write!(out, ",\"cost_usd\":\"{cost}\"");

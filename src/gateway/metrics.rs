@@ -45,6 +45,8 @@ pub struct Series {
     pub cache_write_tokens: u64,
     /// Seconds of sound that were counted instead of tokens.
     pub seconds: u64,
+    /// Searches that a provider counted instead.
+    pub searches: u64,
     /// Tokens received.
     pub output_tokens: u64,
     /// Of `output_tokens`, those spent on reasoning.
@@ -153,6 +155,7 @@ impl Metrics {
             series.cached_tokens += usage.cached_tokens;
             series.cache_write_tokens += usage.cache_write_tokens;
             series.seconds += usage.seconds;
+            series.searches += usage.searches;
             series.output_tokens += usage.output_tokens();
             series.reasoning_tokens += usage.reasoning_tokens;
             series.cost += account.cost();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::dialect::bedrock::frame::write;
 use crate::dialect::chat::Finish;
+use crate::dialect::chat::samples::{arguments, call, read_with, signature, text};
 use crate::dialect::provider_error::ProviderError;
 use crate::dialect::usage::Usage;
 
@@ -24,33 +25,14 @@ fn stream(events: &[(&str, &str)]) -> Vec<u8> {
 
 /// What a stream says, each piece as it prints.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, Malformed> {
-    let mut said = Vec::new();
-    let mut each = |piece: Piece<'_>| said.push(format!("{piece:?}"));
     let mut reader = StreamReader::new();
-    for part in parts {
-        reader.feed(part, &mut each)?;
-    }
-    reader.finish(&mut each)?;
-    Ok(said)
+    read_with(parts, |input, each| match input {
+        Some(input) => reader.feed(input, each),
+        None => reader.finish(each),
+    })
 }
 
 const START: Piece<'static> = Piece::Start { id: Cow::Borrowed(""), model: Cow::Borrowed("") };
-
-fn text(text: &str) -> Piece<'_> {
-    Piece::Text { choice: 0, text: text.into() }
-}
-
-fn arguments(index: u32, json: &str) -> Piece<'_> {
-    Piece::Arguments { choice: 0, index, json: json.into() }
-}
-
-fn call(index: u32, id: &'static str, name: &'static str) -> Piece<'static> {
-    Piece::Call { choice: 0, index, id: id.into(), name: name.into() }
-}
-
-fn signature(signature: &str) -> Piece<'_> {
-    Piece::Signature { choice: 0, signature: signature.into() }
-}
 
 /// The streams, as the API reference and the User Guide show them, and what they say.
 fn fixtures() -> Vec<(Vec<u8>, Vec<Piece<'static>>)> {

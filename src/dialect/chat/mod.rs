@@ -12,6 +12,8 @@ pub mod fields;
 pub mod idle;
 pub mod losses;
 pub mod request;
+#[cfg(test)]
+pub mod samples;
 pub mod schema;
 pub mod turns;
 

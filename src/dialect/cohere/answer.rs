@@ -78,15 +78,17 @@ pub(super) struct Counts {
 struct Units {
     input_tokens: Option<f64>,
     output_tokens: Option<f64>,
+    search_units: Option<f64>,
 }
 
 impl Counts {
-    /// As the gateway counts: what is billed, else what was processed; `None` where no tokens are told.
+    /// As the gateway counts: what is billed, else what was processed; `None` where neither tokens nor
+    /// searches are told.
     pub(super) fn usage(self) -> Option<Usage> {
         let (billed, tokens) = (self.billed_units.unwrap_or_default(), self.tokens.unwrap_or_default());
         let input = billed.input_tokens.or(tokens.input_tokens);
         let output = billed.output_tokens.or(tokens.output_tokens);
-        input.or(output)?;
+        input.or(output).or(billed.search_units)?;
         // Below zero is zero, and what is too much the most there is.
         let whole = |count: Option<f64>| count.map_or(0, |count| count.ceil() as u64);
         let (prompt, completion) = (whole(input), whole(output));
@@ -95,7 +97,7 @@ impl Counts {
             completion_tokens: completion,
             total_tokens: prompt.saturating_add(completion),
             cached_tokens: whole(self.cached_tokens).min(prompt),
-            reasoning_tokens: 0,
+            searches: whole(billed.search_units),
             ..Usage::default()
         })
     }
@@ -246,7 +248,8 @@ mod tests {
                 Some((3, 4)),
             ),
             (r#"{"tokens":{"input_tokens":9.0,"output_tokens":1.5}}"#, Some((9, 2))),
-            (r#"{"billed_units":{"search_units":1}}"#, None),
+            (r#"{"billed_units":{"search_units":1}}"#, Some((0, 0))),
+            (r#"{"billed_units":{}}"#, None),
             (r#"{"billed_units":{"input_tokens":-1e300,"output_tokens":1e300}}"#, Some((0, u64::MAX))),
         ] {
             let counted = serde_json::from_str::<Counts>(usage).unwrap().usage();

@@ -56,12 +56,11 @@ pub fn read_answer(body: &[u8]) -> Result<Ranks<'_>, Malformed> {
     }
     let response: Response<'_> =
         serde_json::from_slice(body).map_err(|_| Malformed("the answer is not Cohere's ranks"))?;
-    // Searches are billed, not tokens; where those are told they count.
     let counts = response.meta.and_then(|meta| serde_json::from_str::<Counts>(meta.get()).ok());
     Ok(Ranks {
         id: text(response.id),
         ranked: response.results,
-        tokens: counts.and_then(Counts::usage).map(|usage| usage.prompt_tokens),
+        usage: counts.and_then(Counts::usage),
         meta: response.meta,
     })
 }

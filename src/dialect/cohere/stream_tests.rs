@@ -2,40 +2,22 @@
 
 use super::*;
 use crate::dialect::chat::Finish;
+use crate::dialect::chat::samples::{arguments, call, read_with, text as said, thought};
 use crate::dialect::provider_error::ProviderError;
 use crate::dialect::sse::events::MAX_EVENT_BYTES;
 use crate::dialect::usage::Usage;
 
 /// What a stream says, each piece as it prints.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, Malformed> {
-    let mut said = Vec::new();
-    let mut each = |piece: Piece<'_>| said.push(format!("{piece:?}"));
     let mut reader = StreamReader::new();
-    for part in parts {
-        reader.feed(part, &mut each)?;
-    }
-    reader.finish(&mut each)?;
-    Ok(said)
+    read_with(parts, |input, each| match input {
+        Some(input) => reader.feed(input, each),
+        None => reader.finish(each),
+    })
 }
 
 fn start(id: &'static str) -> Piece<'static> {
     Piece::Start { id: id.into(), model: "".into() }
-}
-
-fn said(text: &str) -> Piece<'_> {
-    Piece::Text { choice: 0, text: text.into() }
-}
-
-fn thought(text: &str) -> Piece<'_> {
-    Piece::Reasoning { choice: 0, text: text.into() }
-}
-
-fn call(index: u32, id: &'static str, name: &'static str) -> Piece<'static> {
-    Piece::Call { choice: 0, index, id: id.into(), name: name.into() }
-}
-
-fn arguments(index: u32, json: &str) -> Piece<'_> {
-    Piece::Arguments { choice: 0, index, json: json.into() }
 }
 
 /// The end of a stream.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::chat::Finish;
+use crate::dialect::chat::samples::printed as debug;
 use crate::dialect::sse::events::MAX_EVENT_BYTES;
 
 const FIXTURES: [&[u8]; 7] = [
@@ -24,10 +25,6 @@ fn read<'i>(inputs: impl IntoIterator<Item = &'i [u8]>) -> Vec<String> {
     }
     reader.finish(&mut each).unwrap();
     pieces
-}
-
-fn debug(pieces: &[Piece<'_>]) -> Vec<String> {
-    pieces.iter().map(|piece| format!("{piece:?}")).collect()
 }
 
 fn usage(

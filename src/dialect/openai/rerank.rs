@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::dialect::chat::{Losses, Malformed, Refused, fields::Str};
 use crate::dialect::json::write;
 use crate::dialect::translate::rerank::{Asked, Ranked, Ranks};
+use crate::dialect::usage;
 
 /// Appends the body that asks for the ranks. Documents that come back all the same are not read.
 ///
@@ -55,10 +56,15 @@ pub fn read_answer(body: &[u8]) -> Result<Ranks<'_>, Malformed> {
     }
     let response: Response<'_> =
         serde_json::from_slice(body).map_err(|_| Malformed("the answer is not a list of ranks"))?;
+    let tokens = response.usage.and_then(|usage| usage.total_tokens);
     Ok(Ranks {
         id: response.id.map(|Str(id)| id).unwrap_or_default(),
         ranked: response.results,
-        tokens: response.usage.and_then(|usage| usage.total_tokens),
+        usage: tokens.map(|tokens| usage::Usage {
+            prompt_tokens: tokens,
+            total_tokens: tokens,
+            ..Default::default()
+        }),
         meta: None,
     })
 }

@@ -1,6 +1,7 @@
 //! Streams, cut everywhere, and the addresses that they are at.
 
 use super::*;
+use crate::dialect::chat::samples::{printed, read_with, text as said};
 use crate::dialect::sse::events::MAX_EVENT_BYTES;
 
 /// As Replicate's guide shows them, with a text of several lines and what need not be understood.
@@ -15,26 +16,15 @@ event: done\nid: 1690212295:0\ndata: {}\n\n";
 
 /// What a stream says, each piece as it prints.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, Malformed> {
-    let mut said = Vec::new();
-    let mut each = |piece: Piece<'_>| said.push(format!("{piece:?}"));
     let mut reader = StreamReader::new();
-    for part in parts {
-        reader.feed(part, &mut each)?;
-    }
-    reader.finish(&mut each)?;
-    Ok(said)
-}
-
-fn printed(pieces: &[Piece<'_>]) -> Vec<String> {
-    pieces.iter().map(|piece| format!("{piece:?}")).collect()
+    read_with(parts, |input, each| match input {
+        Some(input) => reader.feed(input, each),
+        None => reader.finish(each),
+    })
 }
 
 fn start() -> Piece<'static> {
     Piece::Start { id: "".into(), model: "".into() }
-}
-
-fn said(text: &'static str) -> Piece<'static> {
-    Piece::Text { choice: 0, text: text.into() }
 }
 
 fn end() -> [Piece<'static>; 2] {

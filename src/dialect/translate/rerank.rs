@@ -47,8 +47,8 @@ pub struct Ranks<'a> {
     pub id: Cow<'a, str>,
     /// The best first.
     pub ranked: Vec<Ranked<'a>>,
-    /// Tokens read, where they are told.
-    pub tokens: Option<u64>,
+    /// Tokens read or searches, where they are told.
+    pub usage: Option<Usage>,
     /// Cohere's `meta`, which tells the searches that are billed.
     pub meta: Option<&'a RawValue>,
 }
@@ -151,11 +151,11 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Result<Option<Usage>, Malformed> {
     let ranks = match wire {
-        Wire::OpenAi => openai::rerank::read_answer(body)?,
+        Wire::OpenAi | Wire::Voyage => openai::rerank::read_answer(body)?,
         Wire::Cohere => cohere::rerank::read_answer(body)?,
-        Wire::Voyage => voyage::rerank::read_answer(body)?,
         _ => return Err(Malformed("the provider ranks no documents")),
     };
+    let tokens = ranks.usage.map(|usage| usage.total_tokens).filter(|tokens| *tokens > 0);
     out.push(b'{');
     if wanted.as_voyage {
         write::string(out, "object", "list");
@@ -189,15 +189,15 @@ pub fn answer(
         write::raw(out, "meta", meta.get());
     }
     if wanted.as_cohere {
-        cohere::inbound::embeddings::write_meta(ranks.tokens, out);
-    } else if ranks.tokens.is_some() || wanted.as_voyage {
+        cohere::inbound::embeddings::write_meta(tokens, out);
+    } else if tokens.is_some() || wanted.as_voyage {
         write::name(out, "usage");
         out.push(b'{');
-        write::plain(out, "total_tokens", ranks.tokens.unwrap_or(wanted.estimate));
+        write::plain(out, "total_tokens", tokens.unwrap_or(wanted.estimate));
         out.push(b'}');
     }
     out.push(b'}');
-    Ok(ranks.tokens.map(|tokens| Usage { prompt_tokens: tokens, total_tokens: tokens, ..Usage::default() }))
+    Ok(ranks.usage)
 }
 
 #[cfg(test)]
@@ -243,7 +243,7 @@ mod tests {
             {"index": 0, "relevance_score": 0.1, "document": {"text": "a"}}]);
         let meta = json!({"billed_units": {"search_units": 1}});
         assert_eq!(got, json!({"id": "c", "model": "m", "results": results, "meta": meta}));
-        assert_eq!(usage, None);
+        assert_eq!(usage, Some(Usage { searches: 1, ..Usage::default() }));
 
         let (sent, got, usage) = exchange(&common, Wire::Voyage, VOYAGE);
         assert_eq!(sent, json!({"model": "r", "query": "q", "documents": ["a", "b\n"], "top_k": 2}));

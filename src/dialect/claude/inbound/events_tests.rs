@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialect::chat::samples::{arguments, call_f as call, text};
 use crate::dialect::provider_error::ProviderError;
 
 const FACE: Face<'_> = Face { id: "7", model: "fast", created: 1 };
@@ -26,18 +27,6 @@ fn events(stream: &str) -> Vec<Value> {
         data
     };
     blocks.into_iter().map(read).collect()
-}
-
-fn text(text: &str) -> Piece<'_> {
-    Piece::Text { choice: 0, text: text.into() }
-}
-
-fn call(index: u32, id: &str) -> Piece<'_> {
-    Piece::Call { choice: 0, index, id: id.into(), name: "f".into() }
-}
-
-fn arguments(index: u32, json: &str) -> Piece<'_> {
-    Piece::Arguments { choice: 0, index, json: json.into() }
 }
 
 #[test]

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::chat::Malformed;
+use crate::dialect::chat::samples::{arguments, call_f as call, text};
 use crate::dialect::cohere::StreamReader;
 use crate::dialect::provider_error::ProviderError;
 
@@ -64,18 +65,6 @@ fn read(stream: &str, size: usize) -> Result<Vec<Piece<'static>>, Malformed> {
     }
     reader.finish(&mut each)?;
     Ok(pieces)
-}
-
-fn text(text: &str) -> Piece<'_> {
-    Piece::Text { choice: 0, text: text.into() }
-}
-
-fn call(index: u32, id: &str) -> Piece<'_> {
-    Piece::Call { choice: 0, index, id: id.into(), name: "f".into() }
-}
-
-fn arguments(index: u32, json: &str) -> Piece<'_> {
-    Piece::Arguments { choice: 0, index, json: json.into() }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::dialect::chat::Finish;
+use crate::dialect::chat::samples::call;
 use crate::dialect::sse::events::MAX_EVENT_BYTES;
 use crate::dialect::usage::Usage;
 
@@ -36,10 +37,6 @@ fn text(text: &'static str) -> Piece<'static> {
 
 fn arguments(index: u32, json: &'static str) -> Piece<'static> {
     Piece::Arguments { choice: 0, index, json: json.into() }
-}
-
-fn call(index: u32, id: &'static str, name: &'static str) -> Piece<'static> {
-    Piece::Call { choice: 0, index, id: id.into(), name: name.into() }
 }
 
 const STOP: Piece<'_> = Piece::Finish { choice: 0, reason: Finish::Stop };
