@@ -237,21 +237,34 @@ impl Sum for PicoUsd {
     }
 }
 
-/// Dollars as an exact decimal without trailing zeros: `0.00000015`, `12.5`, `0`.
+impl PicoUsd {
+    /// Dollars as an exact decimal without trailing zeros: `0.00000015`, `12.5`, `0`.
+    pub fn write(self, out: &mut Vec<u8>) {
+        const PICO: u64 = 1_000_000_000_000;
+        let (whole, mut fraction) = match u64::try_from(self.0) {
+            // Nearly always; dividing 128 bits is a loop.
+            Ok(pico) => (u128::from(pico / PICO), pico % PICO),
+            Err(_) => (self.0 / u128::from(PICO), (self.0 % u128::from(PICO)) as u64),
+        };
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        if fraction == 0 {
+            return;
+        }
+        let mut digits = *b".000000000000";
+        for digit in digits.iter_mut().skip(1).rev() {
+            *digit = b'0' + (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        let end = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
+        out.extend_from_slice(digits.get(..end).unwrap_or_default());
+    }
+}
+
 impl fmt::Display for PicoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PICO: u128 = 1_000_000_000_000;
-        write!(f, "{}", self.0 / PICO)?;
-        let mut fraction = self.0 % PICO;
-        if fraction == 0 {
-            return Ok(());
-        }
-        let mut digits = 12;
-        while fraction.is_multiple_of(10) {
-            fraction /= 10;
-            digits -= 1;
-        }
-        write!(f, ".{fraction:0digits$}")
+        let mut text = Vec::with_capacity(16);
+        self.write(&mut text);
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

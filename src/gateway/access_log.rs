@@ -5,6 +5,7 @@
 
 use std::{
     io::Write as _,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -92,7 +93,9 @@ impl AccessLog {
         out.extend_from_slice(&self.stamp);
         out.extend_from_slice(b"\"");
         if let Some((peer, method, path)) = &account.from {
-            let _ = write!(out, ",\"peer\":\"{}\"", peer.ip());
+            out.extend_from_slice(b",\"peer\":\"");
+            ip(out, peer.ip());
+            out.push(b'"');
             text(out, "method", method.as_str());
             text(out, "path", path);
         }
@@ -135,7 +138,9 @@ impl AccessLog {
             }
             let cost = account.cost();
             if cost.0 > 0 {
-                let _ = write!(out, ",\"cost_usd\":\"{cost}\"");
+                out.extend_from_slice(b",\"cost_usd\":\"");
+                cost.write(out);
+                out.push(b'"');
             }
         }
         out.extend_from_slice(b"}\n");
@@ -196,9 +201,37 @@ fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     json::write_string(out, value);
 }
 
+/// Without formatting where that is easy.
+fn ip(out: &mut Vec<u8>, ip: IpAddr) {
+    let IpAddr::V4(v4) = ip else {
+        let _ = write!(out, "{ip}");
+        return;
+    };
+    for (index, octet) in v4.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+    }
+}
+
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_print() {
+        for text in ["127.0.0.1", "255.10.0.9", "::1", "2001:db8::ff", "::ffff:1.2.3.4"] {
+            let mut out = Vec::new();
+            ip(&mut out, text.parse().unwrap_or_else(|error| panic!("{error}")));
+            assert_eq!(out, text.as_bytes());
+        }
+    }
 }
