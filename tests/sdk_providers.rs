@@ -103,8 +103,13 @@ fn the_python_sdk_of_hugging_face_understands_the_simulator() {
     drive("test_huggingface.py", 9, true);
 }
 
-/// xAI, OpenRouter and Fireworks tell their users to take OpenAI's.
+#[test]
+fn the_python_sdk_of_fireworks_understands_the_simulator() {
+    drive("test_fireworks.py", 9, true);
+}
+
+/// xAI and OpenRouter tell their users to take OpenAI's.
 #[test]
 fn the_python_sdk_of_openai_understands_the_simulated_family() {
-    drive("test_family.py", 12, true);
+    drive("test_family.py", 11, true);
 }

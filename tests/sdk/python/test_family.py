@@ -1,5 +1,5 @@
-"""The official OpenAI client for Python, unmodified, against the provider simulator as xAI, OpenRouter and Fireworks:
-their own documentation says to use it. (xAI's own client speaks gRPC.)
+"""The official OpenAI client for Python, unmodified, against the provider simulator as xAI and OpenRouter: their own
+documentation says to use it. (xAI's own client speaks gRPC.)
 
 Started by tests/sdk_providers.rs, which sets BASE_URL, API_KEY and TIGHT_KEY (one request a minute). A model's name
 ending in `sim-NAME` chooses a fault.
@@ -11,12 +11,8 @@ import unittest
 
 import openai
 
-ROOTS = {"grok": "grok/v1", "openrouter": "openrouter/api/v1", "fireworks": "fireworks/inference/v1"}
-MODELS = {
-    "grok": "grok-3-mini",
-    "openrouter": "anthropic/claude-sonnet-4.5",
-    "fireworks": "accounts/fireworks/models/llama-v3p3-70b-instruct",
-}
+ROOTS = {"grok": "grok/v1", "openrouter": "openrouter/api/v1"}
+MODELS = {"grok": "grok-3-mini", "openrouter": "anthropic/claude-sonnet-4.5"}
 API_KEY = os.environ["API_KEY"]
 TIGHT_KEY = os.environ["TIGHT_KEY"]
 HELLO = [{"role": "user", "content": "Say hello."}]
@@ -121,17 +117,6 @@ class OpenRouter(unittest.TestCase):
         with self.assertRaises(openai.APIStatusError) as caught:
             ask("openrouter", model="a/m-sim-error-quota")
         self.assertEqual(caught.exception.status_code, 402)
-
-
-class Fireworks(unittest.TestCase):
-    def test_what_it_does_not_know(self):
-        with self.assertRaises(openai.BadRequestError) as caught:
-            ask("fireworks", store=True)
-        self.assertIn("Extra inputs are not permitted, field: 'store'", caught.exception.message)
-
-    def test_thoughts(self):
-        answer = ask("fireworks", model="accounts/fireworks/models/deepseek-r1", extra_body={"top_k": 5})
-        self.assertTrue(answer.choices[0].message.reasoning_content)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,10 @@ class Chat(unittest.TestCase):
         again = [*HELLO, {"role": "assistant", "content": content}, {"role": "user", "content": "Go on."}]
         self.assertEqual(ask(again).choices[0].finish_reason, "stop")
 
+    def test_probabilities(self):
+        content = ask(logprobs=True, top_logprobs=2, top_k=5).choices[0].logprobs.content
+        self.assertEqual([len(token.top_logprobs) for token in content], [2] * len(content))
+
     def test_json_by_a_schema(self):
         of = {"name": "place", "schema": PARAMETERS, "strict": True}
         answer = ask(response_format={"type": "json_schema", "json_schema": of})

@@ -157,10 +157,13 @@ impl Manner {
         }
     }
 
-    /// Why a choice ends.
+    /// Why a choice ends, and how probable it was.
     fn choice(self, choice: &mut Value) {
         if choice.get("logprobs").is_some_and(Value::is_null) {
             take(choice, "logprobs");
+        }
+        if self.family == Family::Mistral {
+            number_tokens(choice.pointer_mut("/logprobs/content"));
         }
         let Some(reason) = choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned) else {
             return;
@@ -228,6 +231,14 @@ impl Manner {
     /// Whether a stream's usage stands in the chunk that says why the answer ended.
     fn usage_last(self) -> bool {
         matches!(self.family, Family::Mistral | Family::Together | Family::Fireworks)
+    }
+}
+
+/// Gives each token with a probability its number, which Mistral tells.
+fn number_tokens(tokens: Option<&mut Value>) {
+    for token in tokens.and_then(Value::as_array_mut).into_iter().flatten() {
+        set(token, "token_id", json!(1));
+        number_tokens(token.get_mut("top_logprobs"));
     }
 }
 

@@ -48,9 +48,56 @@ const MISTRAL_MESSAGES: [(&str, &[&str]); 4] = [
     ("tool", &["role", "content", "tool_call_id", "name"]),
 ];
 
-/// What Fireworks does not know of what OpenAI does.
-const NOT_AT_FIREWORKS: [&str; 6] =
-    ["audio", "modalities", "moderation", "store", "verbosity", "web_search_options"];
+/// What Fireworks knows (`CompletionCreateParams` of `fireworks-ai`), and how a stream is asked for its usage.
+const FIREWORKS: [&str; 47] = [
+    "context_length_exceeded_behavior",
+    "echo",
+    "echo_last",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "ignore_eos",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "min_p",
+    "mirostat_lr",
+    "mirostat_target",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "perf_metrics_in_response",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_isolation_key",
+    "prompt_cache_key",
+    "prompt_truncate_len",
+    "raw_output",
+    "reasoning_effort",
+    "reasoning_history",
+    "repetition_penalty",
+    "response_format",
+    "return_token_ids",
+    "safe_tokenization",
+    "seed",
+    "service_tier",
+    "speculation",
+    "stop",
+    "stream",
+    "stream_options",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "typical_p",
+    "user",
+];
 
 /// What xAI's models that think refuse, and what it calls that.
 const GROK_REFUSES: [(&str, &str); 3] =
@@ -70,7 +117,7 @@ pub(super) fn check(family: Family, model: &str, fields: &Fields) -> Result<(), 
     match family {
         Family::Mistral => mistral(fields),
         Family::Grok => grok(model, fields),
-        Family::Fireworks => match NOT_AT_FIREWORKS.iter().find_map(|name| fields.get_key_value(*name)) {
+        Family::Fireworks => match fields.iter().find(|(name, _)| !FIREWORKS.contains(&name.as_str())) {
             Some((name, value)) => {
                 let said = format!("Extra inputs are not permitted, field: '{name}', value: {value}");
                 Err(Refusal::invalid(family, &said))

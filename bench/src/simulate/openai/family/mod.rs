@@ -8,7 +8,7 @@
 //!
 //! Source: Mistral, "Chat Completion API" and the types of `mistralai`; xAI, "REST API reference" and "Reasoning";
 //! OpenRouter, "API overview", "Streaming" and "Errors"; Together, "Create chat completion" and the types of `together`;
-//! Fireworks, "Create Chat Completion"; Hugging Face, "Inference Providers" and the API of Text Generation Inference.
+//! Fireworks, "Create Chat Completion" and the types of `fireworks-ai`; Hugging Face, "Inference Providers" and the API of Text Generation Inference.
 
 mod answers;
 mod checks;
