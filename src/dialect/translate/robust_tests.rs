@@ -187,8 +187,8 @@ const FRAMES: [(&str, &str); 11] = [
     ("throttlingException", r#"{"message":"m"}"#),
 ];
 
-const FAMILIES: [Family; 5] =
-    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Open];
+const FAMILIES: [Family; 6] =
+    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Fireworks, Family::Together];
 
 const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];
