@@ -99,6 +99,12 @@ llm_providers:
   - {{id: replicate, type: replicate, base_url: 'http://{at}/v1', stream_base_url: 'http://{at}', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: azure, type: azure, base_url: 'http://{at}', api_version: 2024-10-21, api_keys: [sk-upstream-key-0000000001]}}
   - {{id: vertex, type: vertex, base_url: 'http://{at}', credentials: '{account}'}}
+  - {{id: mistral, type: mistral, base_url: 'http://{at}/mistral/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: grok, type: grok, base_url: 'http://{at}/grok/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: openrouter, type: openrouter, base_url: 'http://{at}/openrouter/api/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: together, type: together, base_url: 'http://{at}/together/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: fireworks, type: fireworks, base_url: 'http://{at}/fireworks/inference/v1', api_keys: [sk-upstream-key-0000000001]}}
+  - {{id: huggingface, type: huggingface, base_url: 'http://{at}/huggingface/v1', api_keys: [sk-upstream-key-0000000001]}}
   - {{id: bedrock, type: bedrock, base_url: 'http://{at}', region: us-east-1, api_keys: ['{signs}']}}
 api_keys: [{{id: tester, key: {KEY}}}]
 policy: {{retry: {{max_attempts: 1}}}}
@@ -128,7 +134,7 @@ policy: {{retry: {{max_attempts: 1}}}}
 }
 
 /// OpenAI's, Anthropic's, Google's and Cohere's clients and LangChain's, each to a provider that speaks OpenAI's,
-/// Anthropic's, Google's, Cohere's, Replicate's and Amazon's dialect.
+/// Anthropic's, Google's, Cohere's, Replicate's and Amazon's dialect, and OpenAI's in its own way.
 #[test]
 fn every_client_speaks_to_every_provider() {
     drive_to_every_provider("test_matrix.py", 180);

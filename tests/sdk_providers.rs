@@ -87,3 +87,29 @@ fn the_python_sdks_for_vertex_understand_the_simulator() {
 fn the_python_sdk_of_amazon_understands_the_simulator() {
     drive("test_bedrock.py", 18, true);
 }
+
+#[test]
+fn the_python_sdk_of_mistral_understands_the_simulator() {
+    drive("test_mistral.py", 15, true);
+}
+
+#[test]
+fn the_python_sdk_of_together_understands_the_simulator() {
+    drive("test_together.py", 9, true);
+}
+
+#[test]
+fn the_python_sdk_of_hugging_face_understands_the_simulator() {
+    drive("test_huggingface.py", 9, true);
+}
+
+#[test]
+fn the_python_sdk_of_fireworks_understands_the_simulator() {
+    drive("test_fireworks.py", 9, true);
+}
+
+/// xAI and OpenRouter tell their users to take OpenAI's.
+#[test]
+fn the_python_sdk_of_openai_understands_the_simulated_family() {
+    drive("test_family.py", 11, true);
+}

@@ -9,8 +9,8 @@ use coo_llm::dialect::{
 
 use crate::{Endpoint, WIRES, Wire, chosen, must_be_json};
 
-const FAMILIES: [Family; 5] =
-    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Open];
+const FAMILIES: [Family; 6] =
+    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Fireworks, Family::Together];
 /// What Bedrock takes depends on whose model it is.
 const MODELS: [&str; 4] = [
     "m/n",

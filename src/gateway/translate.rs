@@ -84,7 +84,8 @@ pub(super) fn family(kind: ProviderType) -> Family {
         ProviderType::Mistral => Family::Mistral,
         ProviderType::Grok => Family::Grok,
         ProviderType::OpenRouter => Family::OpenRouter,
-        ProviderType::Fireworks | ProviderType::Together => Family::Open,
+        ProviderType::Fireworks => Family::Fireworks,
+        ProviderType::Together => Family::Together,
         _ => Family::OpenAi,
     }
 }

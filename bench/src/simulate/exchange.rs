@@ -14,7 +14,7 @@ use super::{
     faults::Fault,
     gemini,
     latency::Latency,
-    openai,
+    openai::{self, family::Family},
     record::{Raw, Record, Trace},
     replicate,
     reply::Reply,
@@ -82,6 +82,8 @@ pub(crate) enum Api {
     /// Where Google hands out access tokens.
     Token,
     Bedrock,
+    /// One that speaks OpenAI's in its own way.
+    Family(Family),
 }
 
 impl Api {
@@ -110,6 +112,8 @@ impl Api {
             Api::Replicate
         } else if under("/model") {
             Api::Bedrock
+        } else if let Some((family, _)) = Family::of(path) {
+            Api::Family(family)
         } else {
             Api::OpenAi
         }
@@ -129,6 +133,7 @@ impl Api {
             Api::Vertex => vertex::answer(call, wait),
             Api::Token => vertex::token(call, wait),
             Api::Bedrock => bedrock::answer(call, wait),
+            Api::Family(family) => openai::family::answer(family, call, wait),
         }
     }
 }
@@ -211,7 +216,9 @@ pub(crate) async fn answer(
     let api = Api::of(path, &fields);
     let live = shard.live();
     let key = match api {
-        Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate | Api::Token => fields.bearer,
+        Api::OpenAi | Api::Cohere | Api::Voyage | Api::Replicate | Api::Token | Api::Family(_) => {
+            fields.bearer
+        }
         Api::Vertex => fields.bearer.map(vertex::key),
         Api::Azure => fields.api_key.or(fields.bearer),
         // Its first SDKs send a key as `x-api-key`, later ones like OpenAI's.

@@ -7,8 +7,8 @@
 //! - [`Settings`] say how it answers; [`start`] runs it; [`Simulator`] stops it and tells what it saw.
 //! - `server` runs the shards, `exchange` answers one request, `deliver` and `misbehave` put it on the wire.
 //! - `openai`, `anthropic`, `gemini`, `cohere`, `voyage`, `replicate` and `bedrock` are the wire formats, chosen by the
-//!   path, and `openai::azure` and `vertex` those of who serves other people's models; `gate` decides what is the same
-//!   in all of them: keys, limits, faults.
+//!   path, `openai::family` those who speak OpenAI's each in their own way, and `openai::azure` and `vertex` those of who
+//!   serves other people's models; `gate` decides what is the same in all of them: keys, limits, faults.
 //! - `plan` decides what is answered; `text`, `schema` and `vector` make it up; `faults` is the table of faults.
 //! - `control` serves `/__sim/…`, which changes and inspects a running simulator.
 

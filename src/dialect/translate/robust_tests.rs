@@ -91,8 +91,8 @@ const LISTS: [(Wire, Endpoint, &str); 11] = [
 /// Bedrock's events and what they carry, a line each; its streams are no text.
 const FRAMES: &str = include_str!("../../../fuzz/seeds/out_bedrock/events.txt");
 
-const FAMILIES: [Family; 5] =
-    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Open];
+const FAMILIES: [Family; 6] =
+    [Family::OpenAi, Family::Mistral, Family::Grok, Family::OpenRouter, Family::Fireworks, Family::Together];
 
 const WIRES: [Wire; 7] =
     [Wire::OpenAi, Wire::Claude, Wire::Gemini, Wire::Cohere, Wire::Voyage, Wire::Replicate, Wire::Bedrock];

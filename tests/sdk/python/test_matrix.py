@@ -27,14 +27,18 @@ MODELS = {
     "cohere": "command-a-03-2025", "azure": "gpt-4o-mini", "vertex": "gemini-2.5-flash",
     "vertex-claude": "claude-sonnet-4-5@20250929", "replicate": "meta/meta-llama-3-70b-instruct",
     "bedrock": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "mistral": "mistral-small-latest", "grok": "grok-3-mini", "openrouter": "anthropic/claude-sonnet-4.5",
+    "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "fireworks": "accounts/fireworks/models/llama-v3p3-70b-instruct",
+    "huggingface": "meta-llama/Llama-3.3-70B-Instruct",
 }
 # Those that have other people's models speak like them: what is their own is how a request gets there. So they are
 # tried with less.
-REDUCED = {
-    "azure": {"plain", "stream", "tools", "streamed tools", "tool loop", "usage", "error 400", "error 429"},
-    "vertex": {"plain", "stream", "tools", "streamed tools", "tool loop", "usage", "error 400", "error 429"},
-    "vertex-claude": {"plain", "stream", "tools", "streamed tools", "tool loop", "usage", "error 400", "error 429"},
-}
+LESS = {"plain", "stream", "tools", "streamed tools", "tool loop", "usage", "error 400", "error 429"}
+REDUCED = {"azure": LESS, "vertex": LESS, "vertex-claude": LESS}
+# Those that speak OpenAI's each in their own way.
+FAMILY = ["mistral", "grok", "openrouter", "together", "fireworks", "huggingface"]
+REDUCED |= {provider: LESS | {"json_schema"} for provider in FAMILY}
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHx"
     "gljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg=="
@@ -50,9 +54,17 @@ CASES = [
     "plain", "stream", "tools", "streamed tools", "tool loop", "image", "json_schema", "max_tokens", "unicode",
     "usage", "system", "error 400", "error 429", "error 500",
 ]
+# Together's word, which OpenAI's clients get as it is.
+ENDS = {"eos": "stop"}
 # (client, provider, case) that cannot be, and why.
 HOLES = {}
 DONE = {}
+
+
+def asks_usage(model):
+    """Whether a stream of OpenAI's clients asks for its usage, whose bytes go to the family as they are: Mistral refuses
+    to be asked, and tells it in any case."""
+    return not model.startswith("mistral:")
 
 
 class OpenAiChat:
@@ -89,11 +101,12 @@ class OpenAiChat:
             choice = answer.choices[0]
             calls = [(c.id, c.function.name, json.loads(c.function.arguments)) for c in choice.message.tool_calls or []]
             usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
-            return {"text": choice.message.content or "", "calls": calls, "end": choice.finish_reason, "usage": usage}
+            end = ENDS.get(choice.finish_reason, choice.finish_reason)
+            return {"text": choice.message.content or "", "calls": calls, "end": end, "usage": usage}
         text, calls, end, usage = "", {}, None, None
-        chunks = self.sdk.chat.completions.create(
-            model=model, messages=messages, stream=True, stream_options={"include_usage": True}, **more
-        )
+        if asks_usage(model):
+            more["stream_options"] = {"include_usage": True}
+        chunks = self.sdk.chat.completions.create(model=model, messages=messages, stream=True, **more)
         for chunk in chunks:
             if chunk.usage:
                 usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
@@ -106,7 +119,7 @@ class OpenAiChat:
                     known[2] += call.function.arguments or ""
                 end = choice.finish_reason or end
         calls = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
-        return {"text": text, "calls": calls, "end": end, "usage": usage}
+        return {"text": text, "calls": calls, "end": ENDS.get(end, end), "usage": usage}
 
     errors = (openai.BadRequestError, openai.RateLimitError, openai.InternalServerError)
 
@@ -265,7 +278,7 @@ class LangChain:
         self.settings = {"base_url": f"http://{GATEWAY}/v1", "api_key": API_KEY, "max_retries": 0, "timeout": 20}
 
     def ask(self, model, turns, stream=False, tools=False, schema=False, **more):
-        chat = langchain_openai.ChatOpenAI(model=model, stream_usage=True, **self.settings, **more)
+        chat = langchain_openai.ChatOpenAI(model=model, stream_usage=asks_usage(model), **self.settings, **more)
         messages = []
         for turn in turns:
             kind = turn[0]
@@ -305,7 +318,8 @@ class LangChain:
         assert not answer.invalid_tool_calls, answer.invalid_tool_calls
         calls = [(call["id"], call["name"], call["args"]) for call in answer.tool_calls]
         usage = (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"])
-        return {"text": answer.text, "calls": calls, "end": answer.response_metadata["finish_reason"], "usage": usage}
+        end = answer.response_metadata["finish_reason"]
+        return {"text": answer.text, "calls": calls, "end": ENDS.get(end, end), "usage": usage}
 
     # What it raises are the kinds of OpenAI's client, or its own that are made of these.
     errors = OpenAiChat.errors

@@ -7,6 +7,7 @@ pub(super) mod azure;
 mod chat;
 mod embeddings;
 mod errors;
+pub(super) mod family;
 mod headers;
 mod models;
 mod request;

@@ -70,7 +70,7 @@ impl Answer {
     }
 
     /// The chunks of a stream, which must end in `[DONE]`.
-    fn chunks(&self) -> Vec<Value> {
+    pub(super) fn chunks(&self) -> Vec<Value> {
         let mut events = self.events();
         assert_eq!(events.pop(), Some("[DONE]"), "{self:?}");
         events.into_iter().map(|event| serde_json::from_str(event).unwrap()).collect()

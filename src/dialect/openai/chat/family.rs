@@ -1,8 +1,9 @@
 //! What those who speak OpenAI's dialect do each in its own way, where they are asked.
 //!
-//! Source: Mistral, "Chat Completion" and "Reasoning", and the checks of its `mistral-common` (ids of calls, the order
-//! of messages); xAI, "Reasoning" (what its models refuse), and what its API answers to a wrong key; OpenRouter,
-//! "Reasoning tokens" and "Parameters"; Fireworks and Together, "Chat completions" (`top_k`).
+//! Source: Mistral, "Chat Completion" and "Reasoning", what its own client can send, and the checks of its
+//! `mistral-common` (ids of calls, the order of messages); xAI, "Reasoning" (what its models refuse), and what its API
+//! answers to a wrong key; OpenRouter, "Reasoning tokens" and "Parameters"; Fireworks and Together, "Chat completions"
+//! (`top_k`), and what Fireworks' own client can send.
 
 use std::borrow::Cow;
 
@@ -23,12 +24,17 @@ pub enum Family {
     Grok,
     /// OpenRouter.
     OpenRouter,
-    /// Fireworks and Together.
-    Open,
+    /// Fireworks, which refuses what it does not know.
+    Fireworks,
+    /// Together.
+    Together,
 }
 
 /// What Mistral knows of the members that a request keeps in `other`.
 const MISTRAL: [&str; 5] = ["metadata", "prediction", "prompt_cache_key", "prompt_mode", "safe_prompt"];
+
+/// What Fireworks knows of them.
+const FIREWORKS: [&str; 5] = ["logit_bias", "metadata", "prediction", "prompt_cache_key", "service_tier"];
 
 /// Members of OpenAI's own request, which the others know or overlook.
 const OPENAI: [&str; 13] = [
@@ -59,13 +65,14 @@ impl Family {
     pub(super) fn knows(self, member: &str) -> bool {
         match self {
             Self::Mistral => MISTRAL.contains(&member),
+            Self::Fireworks => FIREWORKS.contains(&member),
             _ => OPENAI.contains(&member),
         }
     }
 
     /// Whether there is a `top_k`.
     pub(super) fn has_top_k(self) -> bool {
-        matches!(self, Self::OpenRouter | Self::Open)
+        matches!(self, Self::Mistral | Self::OpenRouter | Self::Fireworks | Self::Together)
     }
 
     /// Whether stop texts and penalties are refused, as models of xAI's that think do.

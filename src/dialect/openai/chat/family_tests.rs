@@ -52,7 +52,7 @@ fn what_is_said_in_other_words() {
     let thinks =
         |reasoning_tokens| Request { reasoning_tokens: Some(reasoning_tokens), ..Request::default() };
     let effort = |effort| Request { reasoning_effort: Some(effort), ..Request::default() };
-    let silent = Request { logprobs: Some(false), top_logprobs: Some(0), ..Request::default() };
+    let probable = Request { logprobs: Some(true), top_logprobs: Some(2), ..Request::default() };
     let stop = Request { stop: vec!["x".into()], presence_penalty: Some(0.5), ..Request::default() };
     let unpenalized = Request { presence_penalty: Some(0.0), ..Request::default() };
     let function = json!({"type": "function", "function": {"name": "f"}});
@@ -76,9 +76,11 @@ fn what_is_said_in_other_words() {
             json!({"parallel_tool_calls": false, "tools": [{"type": "function",
                 "function": {"name": "f", "parameters": {}, "strict": true}}]}),
         ),
-        (Family::Mistral, "m", &silent, json!({})),
+        (Family::Mistral, "m", &probable, json!({"logprobs": true, "top_logprobs": 2})),
+        (Family::Mistral, "m", &top_k, json!({"top_k": 5})),
         (Family::OpenRouter, "m", &top_k, json!({"top_k": 5})),
-        (Family::Open, "m", &top_k, json!({"top_k": 5})),
+        (Family::Fireworks, "m", &top_k, json!({"top_k": 5})),
+        (Family::Together, "m", &top_k, json!({"top_k": 5})),
         (Family::OpenAi, "m", &thinks(6000), json!({"reasoning_effort": "medium"})),
         (Family::OpenRouter, "m", &thinks(6000), json!({"reasoning": {"max_tokens": 6000}})),
         (Family::OpenRouter, "m", &thinks(0), json!({"reasoning_effort": "none"})),
@@ -109,14 +111,12 @@ fn what_cannot_be_said_is_named() {
     let stop = || Request { stop: vec!["x".into()], ..Request::default() };
     for (family, model, request, param) in [
         (Family::Mistral, "m", Request { seed: Some(-5), ..Request::default() }, "seed"),
-        (Family::Mistral, "m", Request { logprobs: Some(true), ..Request::default() }, "logprobs"),
-        (Family::Mistral, "m", Request { top_logprobs: Some(2), ..Request::default() }, "top_logprobs"),
-        (Family::Mistral, "m", Request { top_k: Some(2), ..Request::default() }, "top_k"),
         (Family::Mistral, "m", other("logit_bias"), "logit_bias"),
         (Family::Mistral, "m", other("store"), "store"),
         (Family::Mistral, "magistral-medium-latest", effort(Effort::High), "reasoning_effort"),
         (Family::OpenAi, "m", Request { top_k: Some(2), ..Request::default() }, "top_k"),
         (Family::OpenAi, "m", other("safe_prompt"), "safe_prompt"),
+        (Family::Fireworks, "m", other("verbosity"), "verbosity"),
         (Family::Grok, "grok-4-0709", stop(), "stop"),
         (Family::Grok, "grok-code-fast-1", stop(), "stop"),
         (
@@ -153,7 +153,8 @@ fn what_cannot_be_said_is_named() {
 
 #[test]
 fn ids_of_calls_fit_and_stay_apart() {
-    for (family, id) in [(Family::Mistral, "aB3xK9mP2"), (Family::OpenAi, "toolu_01ABC"), (Family::Open, "")]
+    for (family, id) in
+        [(Family::Mistral, "aB3xK9mP2"), (Family::OpenAi, "toolu_01ABC"), (Family::Together, "")]
     {
         assert_eq!(family.call_id(id), id);
     }

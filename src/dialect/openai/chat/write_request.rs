@@ -91,7 +91,8 @@ pub fn write_request(
     }
     write_seed(request, to, losses, out)?;
     number("n", request.n, out);
-    write_logprobs(request, to, losses, out)?;
+    flag("logprobs", request.logprobs, out);
+    number("top_logprobs", request.top_logprobs, out);
     if to.family.has_top_k() {
         number("top_k", request.top_k, out);
     } else if request.top_k.is_some() {
@@ -132,26 +133,6 @@ fn write_seed(
     }
     name(if mistral { "random_seed" } else { "seed" }, out);
     out.extend_from_slice(itoa::Buffer::new().format(seed).as_bytes());
-    Ok(())
-}
-
-fn write_logprobs(
-    request: &Request<'_>,
-    to: &Target<'_>,
-    losses: &mut Losses,
-    out: &mut Vec<u8>,
-) -> Result<(), Refused> {
-    if to.family != Family::Mistral {
-        flag("logprobs", request.logprobs, out);
-        number("top_logprobs", request.top_logprobs, out);
-        return Ok(());
-    }
-    if request.logprobs == Some(true) {
-        losses.cannot("logprobs", to.provider)?;
-    }
-    if request.top_logprobs.is_some_and(|most| most > 0) {
-        losses.cannot("top_logprobs", to.provider)?;
-    }
     Ok(())
 }
 
