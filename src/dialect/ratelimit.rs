@@ -6,6 +6,7 @@
 //! - Anthropic: `anthropic-ratelimit-*-remaining` and `-reset` for `requests`, `tokens`, `input-tokens` and
 //!   `output-tokens`; a reset is an RFC 3339 time. `tokens` is the sum of input and output, or the tightest
 //!   limit of the workspace. <https://docs.anthropic.com/en/api/rate-limits> ("Response headers")
+//! - Mistral: `x-ratelimit-remaining-req-minute` and `-tokens-minute`, as its answers have them; resets are not said.
 //! - `retry-after`: seconds or a date (RFC 9110, section 10.2.3). `retry-after-ms` is finer and wins, as in
 //!   OpenAI's own SDKs.
 //!
@@ -103,11 +104,14 @@ fn header(name: &[u8]) -> Option<Header> {
     table.iter().find(|(end, _)| rest.eq_ignore_ascii_case(end)).map(|(_, header)| *header)
 }
 
-const OPENAI: [(&[u8], Header); 4] = [
+/// Mistral's too.
+const OPENAI: [(&[u8], Header); 6] = [
     (b"remaining-requests", Header::Remaining(Limit::Requests)),
     (b"remaining-tokens", Header::Remaining(Limit::Tokens)),
     (b"reset-requests", Header::ResetIn(Limit::Requests)),
     (b"reset-tokens", Header::ResetIn(Limit::Tokens)),
+    (b"remaining-req-minute", Header::Remaining(Limit::Requests)),
+    (b"remaining-tokens-minute", Header::Remaining(Limit::Tokens)),
 ];
 
 const ANTHROPIC: [(&[u8], Header); 8] = [

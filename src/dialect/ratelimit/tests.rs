@@ -49,6 +49,19 @@ fn azure() {
     assert_eq!(found.retry_after, Some(Duration::from_millis(1500)));
 }
 
+/// Mistral: by the minute, and no word of resets.
+#[test]
+fn mistral() {
+    let found = advice(&[
+        ("x-ratelimit-limit-req-minute", "60"),
+        ("x-ratelimit-remaining-req-minute", "59"),
+        ("x-ratelimit-limit-tokens-minute", "50000"),
+        ("x-ratelimit-remaining-tokens-minute", "47196"),
+        ("x-ratelimit-remaining-tokens-month", "3950246"),
+    ]);
+    assert_eq!((found.requests, found.tokens), (left(59, 60_000), left(47_196, 60_000)));
+}
+
 #[test]
 fn anthropic() {
     let found = advice(&[
