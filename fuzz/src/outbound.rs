@@ -162,7 +162,7 @@ fn scan_usage(data: &[u8]) {
         scanner.finish()
     };
     let (head, tail) = data.split_at(chosen(data, data.len() + 1));
-    for new in [UsageScanner::new, UsageScanner::googles, UsageScanner::of_meta] {
+    for new in [UsageScanner::new, UsageScanner::googles, UsageScanner::coheres, UsageScanner::of_meta] {
         assert_eq!(scan(new(), &[data]), scan(new(), &[head, tail]));
     }
     // Rate limits as header fields: a line each.

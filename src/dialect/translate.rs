@@ -75,14 +75,7 @@ impl Wire {
     #[must_use]
     pub fn serves(self, endpoint: Endpoint) -> bool {
         match endpoint.operation() {
-            Endpoint::ChatCompletions
-            | Endpoint::Messages
-            | Endpoint::Responses
-            | Endpoint::CohereChat
-            | Endpoint::GenerateContent
-            | Endpoint::StreamGenerateContent
-            | Endpoint::CountTokens
-            | Endpoint::GoogleCountTokens => self != Self::Voyage,
+            chat if chat.is_chat() || chat.is_count() => self != Self::Voyage,
             Endpoint::Embeddings => !matches!(self, Self::Claude | Self::Replicate),
             Endpoint::Rerank => matches!(self, Self::OpenAi | Self::Cohere | Self::Voyage),
             _ => self == Self::OpenAi,

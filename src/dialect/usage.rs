@@ -2,16 +2,15 @@
 //!
 //! Source: OpenAI API reference, "The chat completion object" and "The
 //! embeddings object" (`usage`), and the Responses API for the
-//! `input_tokens`/`output_tokens` names; Cohere API reference, "Chat" (`usage`) and
-//! "Embed" (`meta`).
+//! `input_tokens`/`output_tokens` names. Those of Google and Cohere are read in their own rooms.
 
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::LazyLock;
 
-use crate::dialect::gemini;
 use crate::dialect::json::{self, Cursor, JsonError, MemberFinder};
+use crate::dialect::{cohere, gemini};
 
 /// Tokens of one request, as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,8 +56,6 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
     // Anthropic counts what its cache gave, and took, beside `input_tokens`.
     let (mut apart, mut read, mut written) = (false, 0, 0);
     let mut seconds = None;
-    // Cohere's: what is billed and what was processed, each in its own object.
-    let (mut billed, mut processed, mut cached) = ([None; 3], [None; 2], None);
     let mut usage = Usage::default();
     let mut more = cursor.begin_object()?;
     while more {
@@ -75,10 +72,6 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                 let [reasoning] = read_details(cursor, object, ["reasoning_tokens"])?;
                 usage.reasoning_tokens = reasoning.unwrap_or(usage.reasoning_tokens);
             }
-            b"billed_units" => {
-                billed = read_details(cursor, object, ["input_tokens", "output_tokens", "search_units"])?;
-            }
-            b"tokens" => processed = read_details(cursor, object, ["input_tokens", "output_tokens"])?,
             name => {
                 let count = json::count(cursor.value()?.of(object));
                 match name {
@@ -95,7 +88,6 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
                     b"completion_tokens" | b"output_tokens" => completion = count.or(completion),
                     b"total_tokens" => total = count.or(total),
                     b"seconds" => seconds = count,
-                    b"cached_tokens" => cached = count,
                     _ => {}
                 }
             }
@@ -103,19 +95,6 @@ fn read_usage(cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, J
         more = cursor.next_member()?;
     }
     if prompt.or(completion).or(total).is_none() {
-        let ([input, output, searches], [read, written]) = (billed, processed);
-        let (input, output) = (input.or(read), output.or(written));
-        if input.or(output).or(searches).is_some() {
-            let (prompt_tokens, completion_tokens) = (input.unwrap_or(0), output.unwrap_or(0));
-            return Ok(Some(Usage {
-                prompt_tokens,
-                completion_tokens,
-                total_tokens: prompt_tokens.saturating_add(completion_tokens),
-                cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
-                searches: searches.unwrap_or(0),
-                ..Usage::default()
-            }));
-        }
         // Transcriptions may count only how long the sound is.
         return Ok(seconds.map(|seconds| Usage { seconds, ..Usage::default() }));
     }
@@ -284,6 +263,8 @@ static META_MEMBER: LazyLock<MemberFinder> = LazyLock::new(|| MemberFinder::new(
 enum Words {
     /// OpenAI's, Anthropic's and those of their likes.
     Usual,
+    /// Cohere's of a chat.
+    Cohere,
     /// Cohere's beside vectors and ranks.
     CohereMeta,
     /// Google's.
@@ -293,7 +274,7 @@ enum Words {
 impl Words {
     fn member(self) -> &'static MemberFinder {
         match self {
-            Self::Usual => &USAGE_MEMBER,
+            Self::Usual | Self::Cohere => &USAGE_MEMBER,
             Self::CohereMeta => &META_MEMBER,
             Self::Google => &GOOGLES_MEMBER,
         }
@@ -301,7 +282,8 @@ impl Words {
 
     fn read(self, cursor: &mut Cursor<'_>, object: &[u8]) -> Result<Option<Usage>, JsonError> {
         match self {
-            Self::Usual | Self::CohereMeta => read_usage(cursor, object),
+            Self::Usual => read_usage(cursor, object),
+            Self::Cohere | Self::CohereMeta => cohere::read_usage(cursor, object),
             Self::Google => gemini::read_usage(cursor, object),
         }
     }
@@ -358,6 +340,11 @@ impl UsageScanner {
     /// The same for an answer in Google's words.
     pub fn googles() -> Self {
         Self::of(Words::Google)
+    }
+
+    /// The same for a chat in Cohere's words.
+    pub fn coheres() -> Self {
+        Self::of(Words::Cohere)
     }
 
     /// The same for an answer of Cohere's that is no chat, which tells its usage in `meta`.
@@ -596,21 +583,8 @@ mod tests {
                     "output_tokens":101,"total_tokens":115}"#,
                 of(14, 101, 115, 0, 0),
             ),
-            // Cohere's.
-            (
-                r#"{"billed_units":{"input_tokens":5.0,"output_tokens":4},"tokens":{"input_tokens":9,"output_tokens":4},
-                    "cached_tokens":3}"#,
-                of(5, 4, 9, 3, 0),
-            ),
-            (r#"{"tokens":{"input_tokens":9,"output_tokens":4}}"#, of(9, 4, 13, 0, 0)),
-            (r#"{"api_version":{"version":"2"},"billed_units":{"input_tokens":7}}"#, of(7, 0, 7, 0, 0)),
             (r#"{"prompt_tokens":9,"total_tokens":9,"cached_tokens":3}"#, of(9, 0, 9, 0, 0)),
             (r#"{"type":"duration","seconds":9}"#, Some(Usage { seconds: 9, ..Usage::default() })),
-            // Of Cohere's reranking.
-            (
-                r#"{"api_version":{"version":"2"},"billed_units":{"search_units":2}}"#,
-                Some(Usage { searches: 2, ..Usage::default() }),
-            ),
             // Nothing counted.
             ("{}", None),
             (r#"{"prompt_tokens":null}"#, None),
@@ -737,6 +711,29 @@ mod tests {
                     let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
                     assert_eq!(scan(pieces), whole, "{answer} cut at {first} and {second}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_cohere_sends() {
+        for (object, wanted) in [
+            (
+                r#"{"billed_units":{"input_tokens":5.0,"output_tokens":4},"tokens":{"input_tokens":9,"output_tokens":4},
+                    "cached_tokens":3}"#,
+                of(5, 4, 9, 3, 0),
+            ),
+            (r#"{"tokens":{"input_tokens":9,"output_tokens":4}}"#, of(9, 4, 13, 0, 0)),
+            (r#"{"api_version":{"version":"2"},"billed_units":{"input_tokens":7}}"#, of(7, 0, 7, 0, 0)),
+            (
+                r#"{"api_version":{"version":"2"},"billed_units":{"search_units":2}}"#,
+                Some(Usage { searches: 2, ..Usage::default() }),
+            ),
+        ] {
+            for (mut scanner, name) in [(UsageScanner::coheres(), "usage"), (UsageScanner::of_meta(), "meta")]
+            {
+                scanner.feed(format!("{{\"{name}\":{object}}}").as_bytes());
+                assert_eq!(scanner.finish(), wanted, "{object}");
             }
         }
     }

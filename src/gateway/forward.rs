@@ -164,13 +164,8 @@ pub(super) fn content_type(request: &Request) -> &[u8] {
 fn asked(endpoint: Endpoint, facts: &RequestFacts) -> Ask {
     let most = facts.max_output_tokens.and_then(|most| u32::try_from(most).ok()).unwrap_or(u32::MAX);
     let tokens = match endpoint {
-        Endpoint::ChatCompletions
-        | Endpoint::Messages
-        | Endpoint::Responses
-        | Endpoint::CohereChat
-        | Endpoint::GenerateContent
-        | Endpoint::StreamGenerateContent
-        | Endpoint::Completions => most.min(OUTPUT_TOKENS),
+        Endpoint::Completions => most.min(OUTPUT_TOKENS),
+        _ if endpoint.is_chat() => most.min(OUTPUT_TOKENS),
         _ => 0,
     };
     Ask { is_stream: facts.stream, tokens }

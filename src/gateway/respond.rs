@@ -179,7 +179,8 @@ pub async fn whole(
     begin(out.vec_mut(), &answer, shard, context, account);
     let mut scanner = match (answer.wire, context.endpoint()) {
         (Wire::Gemini, _) => UsageScanner::googles(),
-        (_, Some(Endpoint::CohereEmbed | Endpoint::CohereRerank)) => UsageScanner::of_meta(),
+        (Wire::Cohere, Some(Endpoint::CohereChat)) => UsageScanner::coheres(),
+        (Wire::Cohere, _) => UsageScanner::of_meta(),
         _ => UsageScanner::new(),
     };
     let mut body = Buf::empty();

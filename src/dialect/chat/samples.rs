@@ -1,6 +1,9 @@
-//! Pieces for the tests of dialects, and how a stream is read there.
+//! Pieces and calls for the tests of dialects, and how a stream is read there.
 
-use super::{Malformed, Piece};
+use proptest::prelude::*;
+
+use super::{Call, Finish, Malformed, Piece};
+use crate::dialect::{provider_error::ProviderError, usage::Usage};
 
 /// Text of the first choice.
 pub fn text(text: &str) -> Piece<'_> {
@@ -52,4 +55,36 @@ pub fn read_with<'a>(
     }
     read(None, &mut each)?;
     Ok(said)
+}
+
+/// Any piece of a stream, in any state of it, with these sources and probabilities.
+pub fn any_piece(annotations: &'static str, logprobs: &'static str) -> impl Strategy<Value = Piece<'static>> {
+    let word = || prop_oneof![Just(""), Just("a"), Just("\"\\\n\r\u{2028}"), Just("{\"x\":")].boxed();
+    let choice = || prop_oneof![9 => Just(0u32), 1 => Just(1)];
+    let error =
+        ProviderError { status: 500, kind: "server_error", code: None, param: None, message: "x\ny".into() };
+    prop_oneof![
+        2 => word().prop_map(|id| Piece::Start { id: id.into(), model: "m".into() }),
+        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Text { choice, text: text.into() }),
+        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Reasoning { choice, text: text.into() }),
+        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Signature { choice, signature: text.into() }),
+        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Refusal { choice, text: text.into() }),
+        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, id)| Piece::Call {
+            choice, index, id: id.into(), name: "f".into(),
+        }),
+        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, json)| Piece::Arguments {
+            choice, index, json: json.into(),
+        }),
+        2 => choice().prop_map(move |choice| Piece::Annotations { choice, json: annotations.into() }),
+        2 => choice().prop_map(move |choice| Piece::Logprobs { choice, json: logprobs.into() }),
+        2 => choice().prop_map(|choice| Piece::Finish { choice, reason: Finish::Length }),
+        2 => Just(Piece::Usage(Usage::default())),
+        1 => Just(Piece::Error(error)),
+        1 => Just(Piece::Done),
+    ]
+}
+
+/// A whole call of the function `f`.
+pub fn called(id: &'static str, arguments: &'static str) -> Call<'static> {
+    Call { id: id.into(), name: "f".into(), arguments: arguments.into() }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{citations, logprobs};
 use crate::dialect::chat::{Answer, Choice, Finish, Malformed, ToolCall, fields::Str};
+use crate::dialect::json::{Cursor, JsonError};
 use crate::dialect::usage::Usage;
 
 /// The text, or none.
@@ -101,6 +102,15 @@ impl Counts {
             ..Usage::default()
         })
     }
+}
+
+/// Reads a usage object, or a `meta`, out of an answer that is passed on as it is.
+///
+/// # Errors
+/// Where it is not JSON, or not all of it is there.
+pub fn read_usage(cursor: &mut Cursor<'_>, answer: &[u8]) -> Result<Option<Usage>, JsonError> {
+    let object = cursor.value()?.of(answer);
+    Ok(serde_json::from_slice::<Counts>(object).ok().and_then(Counts::usage))
 }
 
 /// Why it ended; an error where it failed. One that is not known is taken for an end like any other.

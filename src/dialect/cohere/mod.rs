@@ -25,7 +25,7 @@ pub mod request;
 pub mod rerank;
 pub mod stream;
 
-pub use answer::read_answer;
+pub use answer::{read_answer, read_usage};
 pub use error::read_error;
 pub use request::write_request;
 pub use stream::StreamReader;

@@ -143,6 +143,20 @@ impl Endpoint {
         )
     }
 
+    /// Whether it is a chat, in the words of any client.
+    #[must_use]
+    pub fn is_chat(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Messages
+                | Self::Responses
+                | Self::CohereChat
+                | Self::GenerateContent
+                | Self::StreamGenerateContent
+        )
+    }
+
     /// Whether it only asks how many tokens a prompt has.
     #[must_use]
     pub fn is_count(self) -> bool {

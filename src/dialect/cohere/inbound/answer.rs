@@ -226,6 +226,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dialect::chat::samples::called as call;
 
     const FACE: Face<'_> = Face { id: "7", model: "fast", created: 1 };
 
@@ -237,11 +238,6 @@ mod tests {
 
     #[test]
     fn a_whole_answer() {
-        let call = |id: &'static str, arguments: &'static str| Call {
-            id: id.into(),
-            name: "f".into(),
-            arguments: arguments.into(),
-        };
         let annotations = r#"[{"type":"url_citation","url_citation":{"start_index":1,"end_index":4,"url":"u","title":"t"}},
             {"type":"file_citation"}]"#;
         let logprobs = r#"{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72],"top_logprobs":[]},

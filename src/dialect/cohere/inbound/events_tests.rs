@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::chat::Malformed;
-use crate::dialect::chat::samples::{arguments, call_f as call, text};
+use crate::dialect::chat::samples::{any_piece, arguments, call_f as call, text};
 use crate::dialect::cohere::StreamReader;
 use crate::dialect::provider_error::ProviderError;
 
@@ -227,39 +227,14 @@ fn what_is_cited_stands_in_its_block() {
     );
 }
 
-fn any_piece() -> impl Strategy<Value = Piece<'static>> {
-    let word = || prop_oneof![Just(""), Just("a"), Just("\"\\\n\r\u{2028}"), Just("{\"x\":")].boxed();
-    let choice = || prop_oneof![9 => Just(0u32), 1 => Just(1)];
-    let list = r#"[{"url_citation":{"start_index":1,"end_index":0,"url":"u"}},{}]"#;
-    let odds = r#"{"content":[{"token":"a","logprob":-1}]}"#;
-    let error =
-        ProviderError { status: 500, kind: "server_error", code: None, param: None, message: "x\ny".into() };
-    prop_oneof![
-        2 => word().prop_map(|id| Piece::Start { id: id.into(), model: "m".into() }),
-        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Text { choice, text: text.into() }),
-        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Reasoning { choice, text: text.into() }),
-        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Signature { choice, signature: text.into() }),
-        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Refusal { choice, text: text.into() }),
-        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, id)| Piece::Call {
-            choice, index, id: id.into(), name: "f".into(),
-        }),
-        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, json)| Piece::Arguments {
-            choice, index, json: json.into(),
-        }),
-        2 => choice().prop_map(move |choice| Piece::Annotations { choice, json: list.into() }),
-        2 => choice().prop_map(move |choice| Piece::Logprobs { choice, json: odds.into() }),
-        2 => choice().prop_map(|choice| Piece::Finish { choice, reason: Finish::Length }),
-        2 => Just(Piece::Usage(Usage::default())),
-        1 => Just(Piece::Error(error)),
-        1 => Just(Piece::Done),
-    ]
-}
+const ANNOTATIONS: &str = r#"[{"url_citation":{"start_index":1,"end_index":0,"url":"u"}},{}]"#;
+const LOGPROBS: &str = r#"{"content":[{"token":"a","logprob":-1}]}"#;
 
 proptest! {
     /// Whatever comes, blocks and calls are dense, one after the other, each with its start and its end, and all ends
     /// once.
     #[test]
-    fn any_pieces_are_well_formed_events(pieces in prop::collection::vec(any_piece(), 0..40)) {
+    fn any_pieces_are_well_formed_events(pieces in prop::collection::vec(any_piece(ANNOTATIONS, LOGPROBS), 0..40)) {
         let stream = written(&pieces);
         let (mut next, mut open, mut stage) = ([0, 0, 0], None, "before");
         for event in &events(&stream) {

@@ -153,6 +153,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::chat::Choice;
+    use crate::dialect::chat::samples::called as call;
 
     const FACE: Face<'_> = Face { id: "7", model: "fast", created: 1 };
 
@@ -164,11 +165,6 @@ mod tests {
 
     #[test]
     fn a_whole_answer() {
-        let call = |id: &'static str, arguments: &'static str| Call {
-            id: id.into(),
-            name: "f".into(),
-            arguments: arguments.into(),
-        };
         let answer = Answer {
             id: "chatcmpl-1".into(),
             choices: vec![

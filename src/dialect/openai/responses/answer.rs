@@ -56,7 +56,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::dialect::chat::{Call, Finish};
+    use crate::dialect::chat::samples::called as call;
+    use crate::dialect::chat::Finish;
     use crate::dialect::usage::Usage;
 
     const FACE: Face<'_> = Face { id: "7", model: "fast", created: 5 };
@@ -69,11 +70,6 @@ mod tests {
 
     #[test]
     fn a_whole_answer() {
-        let call = |id: &'static str, arguments: &'static str| Call {
-            id: id.into(),
-            name: "f".into(),
-            arguments: arguments.into(),
-        };
         let citation =
             r#"{"type":"url_citation","url_citation":{"start_index":0,"end_index":2,"url":"u","title":"t"}}"#;
         let answer = Answer {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dialect::chat::samples::{arguments, call_f as call, text};
+use crate::dialect::chat::samples::{any_piece, arguments, call_f as call, text};
 use crate::dialect::provider_error::ProviderError;
 
 const FACE: Face<'_> = Face { id: "7", model: "fast", created: 5 };
@@ -198,38 +198,14 @@ fn ends_that_are_not_well() {
     assert!(!written(&[text("a")]).contains("response.completed"));
 }
 
-fn any_piece() -> impl Strategy<Value = Piece<'static>> {
-    let word = || prop_oneof![Just(""), Just("a"), Just("\"\\\n\r\u{2028}"), Just("{\"x\":")].boxed();
-    let choice = || prop_oneof![9 => Just(0u32), 1 => Just(1)];
-    let error =
-        ProviderError { status: 500, kind: "server_error", code: None, param: None, message: "x\ny".into() };
-    let citation = r#"[{"url_citation":{"start_index":0,"end_index":2,"url":"u","title":"t"}}]"#;
-    prop_oneof![
-        2 => word().prop_map(|id| Piece::Start { id: id.into(), model: "m".into() }),
-        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Text { choice, text: text.into() }),
-        8 => (choice(), word()).prop_map(|(choice, text)| Piece::Reasoning { choice, text: text.into() }),
-        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Signature { choice, signature: text.into() }),
-        4 => (choice(), word()).prop_map(|(choice, text)| Piece::Refusal { choice, text: text.into() }),
-        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, id)| Piece::Call {
-            choice, index, id: id.into(), name: "f".into(),
-        }),
-        8 => (choice(), 0..3u32, word()).prop_map(|(choice, index, json)| Piece::Arguments {
-            choice, index, json: json.into(),
-        }),
-        2 => choice().prop_map(move |choice| Piece::Annotations { choice, json: citation.into() }),
-        1 => choice().prop_map(|choice| Piece::Logprobs { choice, json: "{\"content\":[{\n}]}".into() }),
-        2 => choice().prop_map(|choice| Piece::Finish { choice, reason: Finish::Length }),
-        2 => Just(Piece::Usage(Usage::default())),
-        1 => Just(Piece::Error(error)),
-        1 => Just(Piece::Done),
-    ]
-}
+const ANNOTATIONS: &str = r#"[{"url_citation":{"start_index":0,"end_index":2,"url":"u","title":"t"}}]"#;
+const LOGPROBS: &str = "{\"content\":[{\n}]}";
 
 proptest! {
     /// Whatever comes, items and their parts are dense and nested, what is done is what its deltas were, the last
     /// event has every item, and all ends once.
     #[test]
-    fn any_pieces_are_well_formed_events(pieces in prop::collection::vec(any_piece(), 0..40)) {
+    fn any_pieces_are_well_formed_events(pieces in prop::collection::vec(any_piece(ANNOTATIONS, LOGPROBS), 0..40)) {
         let (mut items, mut stage) = (Vec::new(), 0);
         // The open item, its open part, and what the parts' deltas are so far.
         let (mut item, mut part, mut parts) = (None, None, 0);
