@@ -56,8 +56,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::dialect::chat::samples::called as call;
     use crate::dialect::chat::Finish;
+    use crate::dialect::chat::samples::called as call;
     use crate::dialect::usage::Usage;
 
     const FACE: Face<'_> = Face { id: "7", model: "fast", created: 5 };
